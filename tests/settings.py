@@ -1,0 +1,64 @@
+"""The smallest project that runs the app: the one that the README describes, plus the admin."""
+
+import environ
+
+env = environ.Env()
+
+SECRET_KEY = "tests-only-secret-key-of-fifty-characters-0123456789"
+DEBUG = False
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_bitbucket_auth",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    # postgres://… and mysql://… come from tox.
+    "default": env.db("DATABASE_URL", default="sqlite://:memory:"),
+    # Somewhere else to migrate to.
+    "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+AUTHENTICATION_BACKENDS = [
+    "django_bitbucket_auth.backends.BitbucketBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+LOGIN_URL = "bitbucket_auth:login"
+LOGIN_REDIRECT_URL = "/"
+
+ROOT_URLCONF = "urls"
+STATIC_URL = "static/"
+USE_TZ = True
