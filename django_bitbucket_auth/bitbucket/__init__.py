@@ -1,0 +1,7 @@
+"""Ring 2, what Bitbucket is: its addresses, its profiles, its refusals. Knows no Django."""
+
+from .cloud import CloudProvider
+from .profiles import Email, Profile
+from .provider import Membership, Provider
+
+__all__ = ["CloudProvider", "Email", "Membership", "Profile", "Provider"]

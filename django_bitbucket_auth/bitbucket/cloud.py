@@ -1,0 +1,119 @@
+"""Bitbucket Cloud (https://developer.atlassian.com/cloud/bitbucket/rest/)."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from ..exceptions import BitbucketAuthError, ForeignURL, OAuthError
+from ..oauth.token import Token
+from . import responses
+from .profiles import Email, Profile, parse_emails, parse_v2, text
+from .provider import Membership, Provider
+
+logger = logging.getLogger("django_bitbucket_auth")
+
+#: Ten addresses a page: a person with more than two hundred will find one of the first confirmed.
+MAX_PAGES = 20
+#: Roles that make a member; "collaborator" is deprecated and says nothing about membership.
+ROLES = ("member", "create-project", "owner")
+
+
+class CloudProvider(Provider):
+    """Bitbucket Cloud: authorization code, profile and addresses side by side, membership by workspace."""
+
+    paths = {
+        "authorize": "/site/oauth2/authorize",
+        "token": "/site/oauth2/access_token",
+        "user": "/2.0/user",
+    }
+
+    def fetch_profile(self, token: Token) -> Profile:
+        """``GET /2.0/user`` and, if asked for, ``GET /2.0/user/emails``, at the same time.
+
+        A failure of the addresses never breaks a login; the profile then has none, and says why.
+
+        Raises:
+            BitbucketAuthError: the profile can't be had, or isn't a person's (``ProfileError``).
+        """
+        if not self.configuration.fetch_emails:
+            return self._profile(self._user(token), (), None)
+        found: list[Any] = self._helpers.run(partial(self._user, token), partial(self._emails, token))
+        user, (emails, error) = found
+        return self._profile(user, emails, error)
+
+    def fetch_memberships(self, token: Token, workspaces: tuple[str, ...]) -> tuple[Membership, ...]:
+        """``GET /2.0/user/workspaces/{workspace}/permission`` for each, at the same time."""
+        return tuple(self._helpers.run(*(partial(self._membership, token, name) for name in workspaces)))
+
+    def _profile(self, user: object, emails: tuple[Email, ...], error: BitbucketAuthError | None) -> Profile:
+        return parse_v2(
+            user, provider=self.configuration.alias, instance=self.instance, emails=emails, emails_error=error
+        )
+
+    def _user(self, token: Token) -> object:
+        return self._json(token, self.endpoint("user"))
+
+    def _emails(self, token: Token) -> tuple[tuple[Email, ...], BitbucketAuthError | None]:
+        url: object = self.configuration.api_url.rstrip("/") + "/2.0/user/emails"
+        found: tuple[Email, ...] = ()
+        try:
+            for _ in range(MAX_PAGES):
+                page = self._json(token, str(url))
+                found += parse_emails(page)
+                url = page.get("next")
+                if not url:
+                    break
+        except BitbucketAuthError as error:
+            logger.warning(
+                "Bitbucket's addresses of a person could not be read; the sign-in goes on without: %s (%s)",
+                error,
+                type(error).__name__,
+                extra={"provider": self.configuration.alias},
+            )
+            return found, error
+        return found, None
+
+    def _json(self, token: Token, url: str) -> dict[str, Any]:
+        response = self.get(token, url)
+        if not self.is_success(response):
+            raise self.error_from(response)
+        body = responses.json_object(response)
+        if not body:
+            raise OAuthError("no_json", "the answer is not a JSON object", response.status_code)
+        return body
+
+    def _membership(self, token: Token, workspace: str) -> Membership:
+        url = f"{self.configuration.api_url.rstrip('/')}/2.0/user/workspaces/{quote(workspace, safe='')}/permission"
+        try:
+            response = self.get(token, url)
+        except ForeignURL:
+            raise
+        except BitbucketAuthError as fault:
+            return Membership(workspace, "unknown", cause=str(fault))
+        if self.is_success(response):
+            return read_membership(workspace, responses.json_object(response))
+        error = self.error_from(response)
+        # A 403 for want of a scope is no answer to the question.
+        plain = isinstance(error, OAuthError) and error.error in ("http_403", "http_404")
+        return Membership(workspace, "no" if plain else "unknown", cause=str(error))
+
+
+def read_membership(workspace: str, body: dict[str, Any]) -> Membership:
+    """What a 200 of the permission endpoint proves.
+
+    The answer must be about the very workspace that is configured. A name is anybody's to choose, so only the uuid
+    counts, or the slug where a slug is configured (which can be renamed and taken over: a check warns).
+    """
+    place, user = body.get("workspace"), body.get("user")
+    place, user = place if isinstance(place, dict) else {}, user if isinstance(user, dict) else {}
+    member = "uuid" if workspace.startswith("{") else "slug"
+    if text(place.get(member)).lower() != workspace.lower():
+        return Membership(workspace, "unknown", cause=f"the answer is about another workspace's {member}")
+    role = body.get("permission")
+    if role is not None and role not in ROLES:
+        return Membership(workspace, "unknown", cause=f"unknown role {text(role, 40)!r}")
+    uid = user.get("uuid")
+    return Membership(workspace, "yes", role or "", text(uid).lower() if uid is not None else None)

@@ -1,0 +1,221 @@
+"""A Bitbucket and the OAuth client registered there: what all kinds have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal, Protocol
+
+import requests
+
+from ..exceptions import BitbucketAuthError, ConfigurationError, ForeignURL, OAuthError
+from ..oauth import oauth2, urls
+from ..oauth.concurrency import Helpers
+from ..oauth.grants import Grant
+from ..oauth.token import Token
+from ..oauth.transport import Bearer, Deadline, Network, send
+from . import responses
+from .profiles import Profile
+
+#: The one API whose profiles are identities of bitbucket.org.
+CLOUD_API = "https://api.bitbucket.org"
+CLOUD_INSTANCE = "bitbucket.org"
+
+
+class Configuration(Protocol):
+    """What a provider has to be told; ``conf.ProviderSettings`` is one."""
+
+    @property
+    def alias(self) -> str: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def client_secret(self) -> str: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def api_url(self) -> str: ...
+    @property
+    def endpoints(self) -> Mapping[str, str]: ...
+    @property
+    def instance(self) -> str | None: ...
+    @property
+    def scopes(self) -> tuple[str, ...]: ...
+    @property
+    def fetch_emails(self) -> bool: ...
+    @property
+    def timeout(self) -> tuple[float, float]: ...
+    @property
+    def retries(self) -> int: ...
+    @property
+    def deadline(self) -> float: ...
+    @property
+    def proxies(self) -> Mapping[str, str]: ...
+    @property
+    def ca_bundle(self) -> str | None: ...
+    @property
+    def client_cert(self) -> str | tuple[str, str] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What Bitbucket said of one workspace: ``"yes"``, ``"no"``, or ``"unknown"`` with the ``cause``.
+
+    ``user_uid`` is the person that the answer is about, where it says.
+    """
+
+    workspace: str
+    answer: Literal["yes", "no", "unknown"]
+    role: str = ""
+    user_uid: str | None = None
+    cause: str = ""
+
+
+class Provider:
+    """One conversation with one Bitbucket. Make one per login or call: its deadline runs from the first request.
+
+    Subclass it (or ``CloudProvider``) and name the class as ``KIND`` to change how it speaks: every method below may
+    be overridden.
+    """
+
+    #: What people call it, for the pages.
+    name: ClassVar[str] = "Bitbucket"
+    #: Paths under ``BASE_URL`` and ``API_URL``, by the names of the ``ENDPOINTS`` setting.
+    paths: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._deadline: Deadline | None = None
+        self._helpers = Helpers()
+        self._network = Network(
+            name=configuration.alias,
+            timeout=configuration.timeout,
+            retries=configuration.retries,
+            proxies=configuration.proxies,
+            ca_bundle=configuration.ca_bundle,
+            client_cert=configuration.client_cert,
+        )
+
+    # -- where things are ------------------------------------------------------------------------------------------
+
+    def endpoint(self, name: str) -> str:
+        """The URL of ``"authorize"``, ``"token"`` or ``"user"``."""
+        root = self.configuration.api_url if name == "user" else self.configuration.base_url
+        return self.configuration.endpoints.get(name) or root.rstrip("/") + self.paths[name]
+
+    @property
+    def instance(self) -> str:
+        """The name under which this Bitbucket's identities are kept.
+
+        It says who vouched, so it follows from the URL that serves the profile: a "cloud" provider that is aimed at a
+        test server must not mint identities of bitbucket.org.
+
+        Raises:
+            ConfigurationError: ``INSTANCE`` claims to be bitbucket.org, and the API isn't Bitbucket Cloud's.
+        """
+        api_url = self.configuration.api_url
+        genuine = urls.origin(api_url) == urls.origin(CLOUD_API)
+        named = self.configuration.instance
+        if named:
+            if named.strip().lower() == CLOUD_INSTANCE and not genuine:
+                raise ConfigurationError(f"INSTANCE may be {CLOUD_INSTANCE!r} only where API_URL is {CLOUD_API}.")
+            return named
+        if genuine:
+            return CLOUD_INSTANCE
+        scheme, host, port = urls.origin(api_url)
+        address = f"[{host}]" if ":" in host else host
+        place = address if port == {"https": 443, "http": 80}[scheme] else f"{address}:{port}"
+        return place + urls.split(api_url).path.rstrip("/")
+
+    # -- what is sent, and what the answers mean -------------------------------------------------------------------
+
+    def authorization_url(self, redirect_uri: str, state: str, verifier: str | None) -> str:
+        """Where the browser asks for a code; ``verifier`` is PKCE's, if it is used."""
+        return oauth2.authorization_url(
+            self.endpoint("authorize"),
+            self.configuration.client_id,
+            redirect_uri=redirect_uri,
+            state=state,
+            scopes=self.configuration.scopes,
+            verifier=verifier,
+        )
+
+    def send(self, request: requests.Request) -> requests.Response:
+        """Send a request within this conversation's deadline, and read its answer.
+
+        Raises:
+            BitbucketUnavailable, BitbucketTimeout, ForeignURL, OAuthError: as ``oauth.transport.send``.
+        """
+        if self._deadline is None:
+            self._deadline = Deadline(self.configuration.deadline)
+        return send(request, self._network, self._deadline)
+
+    def is_success(self, response: requests.Response) -> bool:
+        """Whether the answer is what was asked for. A redirect is not: it would carry secrets elsewhere."""
+        return 200 <= response.status_code < 300
+
+    def is_unauthorized(self, response: requests.Response) -> bool:
+        """Whether the answer says that the token is no longer good."""
+        return response.status_code == 401
+
+    def error_from(self, response: requests.Response, grant: Grant | None = None) -> BitbucketAuthError:
+        """The error that an answer stands for: of the token endpoint if a ``grant`` was sent, else of the API."""
+        return responses.token_error(response, grant) if grant else responses.api_error(response)
+
+    def token_from(self, response: requests.Response) -> Token:
+        """The token in a successful answer of the token endpoint.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return oauth2.parse_token(response.content.decode("utf-8", "replace"))
+
+    def fetch_token(self, grant: Grant) -> Token:
+        """Turn a grant into a token. Sent once: a code is spent by the first request that arrives.
+
+        Raises:
+            BitbucketAuthError: what ``send`` raises, and ``error_from`` for a refusal.
+        """
+        configuration = self.configuration
+        response = self.send(
+            oauth2.token_request(self.endpoint("token"), grant, configuration.client_id, configuration.client_secret)
+        )
+        if not self.is_success(response):
+            raise self.error_from(response, grant)
+        try:
+            return self.token_from(response)
+        except ValueError as error:
+            # Some errors come with status 200; anything else without a token is nonsense.
+            if "error" in responses.json_object(response):
+                raise self.error_from(response, grant) from None
+            raise OAuthError("no_token", str(error), response.status_code) from None
+
+    def fetch_profile(self, token: Token) -> Profile:
+        """Who the token's owner is."""
+        raise ConfigurationError(f"{type(self).__name__} has no fetch_profile(); derive it from CloudProvider.")
+
+    def fetch_memberships(self, token: Token, workspaces: tuple[str, ...]) -> tuple[Membership, ...]:
+        """What Bitbucket says of the owner's membership in each workspace; ``"unknown"`` where it has none."""
+        return tuple(Membership(name, "unknown", cause="this kind has no workspaces") for name in workspaces)
+
+    def fetch_identity(self, token: Token, workspaces: tuple[str, ...]) -> tuple[Profile, tuple[Membership, ...]]:
+        """Profile and memberships, asked for at the same time."""
+        if not workspaces:
+            return self.fetch_profile(token), ()
+        found: list[Any] = self._helpers.run(
+            partial(self.fetch_profile, token), partial(self.fetch_memberships, token, workspaces)
+        )
+        profile, memberships = found
+        return profile, memberships
+
+    def get(self, token: Token, url: str) -> requests.Response:
+        """GET a URL of the API with the token.
+
+        Raises:
+            ForeignURL: the URL isn't the API's; nothing was sent.
+        """
+        # Before requests tidies it: `..` would be gone from the URL that the credential sees.
+        if not urls.within(url, self.configuration.api_url):
+            raise ForeignURL("a URL outside of API_URL was not asked with the token")
+        return self.send(requests.Request("GET", url, auth=Bearer(token.access_token, self.configuration.api_url)))

@@ -1,0 +1,87 @@
+"""What Bitbucket's refusals mean.
+
+Its codes aren't faithful to RFC 6749: a dead code or refresh token may be ``invalid_grant`` or ``invalid_request``,
+and ``unauthorized_client`` says nothing about the token. So an error is classified by grant, status, code and
+description, and messages of the API, which may be localised, are only ever logged.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import requests
+
+from ..exceptions import BitbucketAuthError, BitbucketUnavailable, ClientRefused, InsufficientScope, OAuthError, RateLimited
+from ..oauth.grants import Grant
+from ..oauth.transport import retry_after
+
+
+def json_object(response: requests.Response) -> dict[str, Any]:
+    """The answer's JSON object, or an empty one if it has none (an error page in HTML, say)."""
+    try:
+        value = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def unavailable(response: requests.Response) -> BitbucketUnavailable | None:
+    """The error of an answer that says to come back later; ``None`` for any other."""
+    if response.status_code == 429:
+        return RateLimited("Bitbucket's rate limit is reached (HTTP 429)", retry_after(response))
+    if response.status_code >= 500:
+        return BitbucketUnavailable(f"Bitbucket answered HTTP {response.status_code}", retry_after(response))
+    return None
+
+
+def token_error(response: requests.Response, grant: Grant) -> BitbucketAuthError:
+    """Why the token endpoint gave no token for ``grant``."""
+    if later := unavailable(response):
+        return later
+    body, status = json_object(response), response.status_code
+    error, description = str(body.get("error") or f"http_{status}"), str(body.get("error_description") or "")
+    says = description.lower()
+    if "user is inactive" in says:
+        return OAuthError(error, description, status, reason="inactive")
+    if error in ("unauthorized_client", "invalid_client", "unsupported_grant_type") or any(
+        words in says for words in ("callback uri", "redirect_uri", "redirect uri", "unsupported grant type")
+    ):
+        return ClientRefused(error, description, status)
+    if error == "invalid_grant" or (error == "invalid_request" and "code" in says):
+        # Codes are short-lived and single-use: starting again is all it takes.
+        return OAuthError(error, description, status, reason="state_expired")
+    if status == 401:
+        return ClientRefused(error, description, status)
+    return OAuthError(error, description, status)
+
+
+def authorization_error(error: str, description: str) -> BitbucketAuthError:
+    """What the ``error`` of a callback means (RFC 6749, 4.1.2.1)."""
+    if error == "access_denied":
+        return OAuthError(error, description, reason="cancelled")
+    if error in ("server_error", "temporarily_unavailable"):
+        return OAuthError(error, description, reason="unavailable")
+    if error in ("unauthorized_client", "invalid_request", "invalid_scope", "unsupported_response_type"):
+        return ClientRefused(error, description)
+    return OAuthError(error, description)
+
+
+def api_error(response: requests.Response) -> BitbucketAuthError:
+    """What an answer of the API means that isn't the one asked for."""
+    if later := unavailable(response):
+        return later
+    status = response.status_code
+    error = json_object(response).get("error")
+    members = error if isinstance(error, dict) else {}
+    detail = members.get("detail")
+    if status == 403 and isinstance(detail, dict) and "required" in detail:
+        return InsufficientScope(_strings(detail.get("required")), _strings(detail.get("granted")))
+    message = str(members.get("message") or "")
+    if status == 401:
+        return OAuthError("invalid_token", message, status, reason="client_refused")
+    return OAuthError(f"http_{status}", message, status)
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

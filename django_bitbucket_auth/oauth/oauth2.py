@@ -1,0 +1,91 @@
+"""OAuth 2.0 (RFC 6749) with PKCE (RFC 7636) on oauthlib, inside one guard.
+
+oauthlib builds the URL and the body and reads the answer; it never sends. So nothing here follows a redirect
+with a secret or logs one, as ``requests_oauthlib.OAuth2Session.fetch_token`` does. What is left to guard:
+oauthlib refuses plain HTTP even for a loopback address, and raises whatever Python raises for odd bodies.
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit, urlunsplit
+
+from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
+from requests import Request
+from requests.auth import HTTPBasicAuth
+
+from .grants import Grant
+from .token import Token
+
+_MEMBERS = frozenset({"access_token", "refresh_token", "token_type", "scope", "error", "error_description"})
+
+
+def code_verifier() -> str:
+    """A fresh verifier: 64 characters of RFC 7636's alphabet."""
+    return str(WebApplicationClient("").create_code_verifier(64))
+
+
+def authorization_url(
+    endpoint: str,
+    client_id: str,
+    *,
+    redirect_uri: str,
+    state: str,
+    scopes: tuple[str, ...] = (),
+    verifier: str | None = None,
+) -> str:
+    """Where the browser goes to ask for a code (RFC 6749, 4.1.1), with an S256 challenge if there is a verifier."""
+    client = WebApplicationClient(client_id)
+    challenge = {}
+    if verifier is not None:
+        challenge = {
+            "code_challenge": client.create_code_challenge(verifier, "S256"),
+            "code_challenge_method": "S256",
+        }
+    # oauthlib accepts https only. Whether plain HTTP is fine (loopback) was decided where the setting was read,
+    # so it is shown an https URL and the scheme is put back.
+    parts = urlsplit(endpoint)
+    uri = client.prepare_request_uri(
+        urlunsplit(parts._replace(scheme="https")),
+        redirect_uri=redirect_uri,
+        scope=list(scopes) or None,
+        state=state,
+        **challenge,
+    )
+    return urlunsplit(urlsplit(uri)._replace(scheme=parts.scheme))
+
+
+def token_request(endpoint: str, grant: Grant, client_id: str, client_secret: str) -> Request:
+    """The request that turns ``grant`` into a token, with the client in HTTP Basic (RFC 6749, 2.3.1)."""
+    body = WebApplicationClient(client_id).prepare_request_body(
+        code=grant.code,
+        redirect_uri=grant.redirect_uri,
+        include_client_id=False,
+        code_verifier=grant.code_verifier,
+    )
+    return Request(
+        "POST",
+        endpoint,
+        data=body,
+        headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+        auth=HTTPBasicAuth(client_id.encode(), client_secret.encode()),
+    )
+
+
+def parse_token(body: str) -> Token:
+    """The token in the body of a successful answer (RFC 6749, 5.1).
+
+    oauthlib is shown the members that this app uses, as far as they are strings: it fails on a garbled
+    ``expires_in`` or ``scope``, neither of which is worth a login.
+
+    Raises:
+        ValueError: there is no token in it. The message doesn't repeat the body, which may hold one.
+    """
+    try:
+        answer = json.loads(body)
+        texts = {name: value for name, value in answer.items() if name in _MEMBERS and isinstance(value, str)}
+        parsed = WebApplicationClient("").parse_request_body_response(json.dumps(texts))
+        return Token.from_answer({**parsed, "scopes": answer.get("scopes"), "expires_in": answer.get("expires_in")})
+    except (OAuth2Error, ValueError, AttributeError, RecursionError) as error:
+        # `from None`: a JSON error holds the document it failed on, and a traceback may be mailed.
+        raise ValueError(f"no token in the answer ({type(error).__name__})") from None

@@ -1,0 +1,85 @@
+"""Which URLs may see a credential. No I/O, and nothing imported that is slow: settings are checked with this."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_PORTS = {"https": 443, "http": 80}
+#: Whatever a server might decode or collapse into another path: dots, encoded dots and slashes, backslashes.
+_SLIPPERY = re.compile(r"(^|/)\.{1,2}(/|$)|%2e|%2f|%5c|\\|[\x00-\x20\x7f]", re.IGNORECASE)
+
+
+def split(url: str) -> SplitResult:
+    """Parse an absolute URL.
+
+    Raises:
+        ValueError: it isn't one (also for what ``urlsplit`` finds only on access: ports, brackets).
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname or parts.port == 0:
+        raise ValueError("not an absolute http(s) URL")
+    return parts
+
+
+def host(url: str) -> str:
+    """The host in lower case and IDNA."""
+    name = split(url).hostname or ""
+    return name if name.isascii() else name.encode("idna").decode()
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port, comparable (RFC 6454, 4)."""
+    parts = split(url)
+    return parts.scheme, host(url), parts.port or _PORTS[parts.scheme]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this very machine, judged by the parsed host and never by the text.
+
+    Userinfo is refused: ``http://localhost:80@attacker.example`` is on the attacker's host.
+    """
+    parts = split(url)
+    if "@" in parts.netloc:
+        return False
+    name = host(url)
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def problem(url: object) -> str | None:
+    """Why the URL can't be an endpoint, in words that follow its name; ``None`` if it can.
+
+    Plain HTTP would send codes and secrets in the clear: it is for a loopback address only.
+    """
+    if not isinstance(url, str):
+        return "isn't a string"
+    try:
+        parts = split(url)
+        origin(url)
+    except ValueError:  # UnicodeError is one
+        return "isn't an absolute URL like https://bitbucket.example.com"
+    if "@" in parts.netloc:
+        return "holds a user name or password"
+    if parts.query or parts.fragment or _SLIPPERY.search(url.partition("://")[2]):
+        return "has a query, a fragment, or a path that isn't plain"
+    if parts.scheme == "http" and not is_loopback(url):
+        return "isn't https"
+    return None
+
+
+def within(url: str, prefix: str) -> bool:
+    """Whether ``url`` lies under ``prefix``: same scheme, host and port, and a path below its path.
+
+    A credential for ``prefix`` may only go to such a URL; paths that a server could resolve to elsewhere don't count.
+    """
+    try:
+        parts = split(url)
+        if "@" in parts.netloc or origin(url) != origin(prefix) or _SLIPPERY.search(parts.path):
+            return False
+        return parts.path.startswith(split(prefix).path.rstrip("/") + "/")
+    except ValueError:
+        return False
