@@ -48,6 +48,13 @@ DATABASES = {
     # Somewhere else to migrate to.
     "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
 }
+
+if DATABASES["default"]["ENGINE"].endswith(".mysql"):  # needs: mysql
+    # It speaks the protocol in plain Python: nothing has to be compiled to run the tests.
+    import pymysql
+
+    pymysql.install_as_MySQLdb()
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
