@@ -1,0 +1,159 @@
+"""Signing in with Django's test client, as a person with a browser would."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from django.urls import reverse
+
+from .messages import Answer, SimulatorRequest
+from .people import Person
+from .simulator import BitbucketSimulator, find_running
+from .site import AUTHORIZE_PATH, DENY_FIELD, PERSON_FIELD
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+#: What a browser sends along when somebody types the address, and when Bitbucket sends people back.
+TYPED = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+SENT_BACK = TYPED | {"sec-fetch-site": "cross-site"}
+
+#: Redirects on the way from the login to Bitbucket (another host, https) that are followed.
+MAX_DETOURS = 4
+
+
+class LoginImpossible(AssertionError):
+    """`log_in` never got as far as the callback; the message says where it ended, and how."""
+
+
+def log_in(
+    client: Client,
+    person: Person | str | None = "jane",
+    *,
+    next: str | None = None,  # noqa: A002 - what the URL calls it
+    alias: str = "default",
+) -> Any:
+    """Sign ``person`` (a person of the simulator, or their key) in; ``None`` presses Deny.
+
+    Returns the response of the callback, whatever it is: a redirect for a login, a page for a
+    refusal. Raises `LoginImpossible` if there was no callback.
+    """
+    location = _to_bitbucket(client, next, alias)
+    simulator = find_running(location)
+    if simulator is None:
+        raise LoginImpossible(
+            f"The login leads to {_origin(location)}, where no simulator of this process runs. Use "
+            "simulated_bitbucket(), or the fixture bitbucket, and look at "
+            f"BITBUCKET_AUTH[{alias!r}]."
+        )
+    answer = _press(simulator, location, None if person is None else simulator.person(person).key)
+    back = answer.headers.get("Location")
+    if back is None:
+        raise LoginImpossible(f"Bitbucket kept the person on its own page: {_told(answer)}")
+    parts = urlsplit(back)
+    return client.get(
+        f"{parts.path}?{parts.query}",
+        headers=SENT_BACK | {"host": parts.netloc},
+        secure=parts.scheme == "https",
+    )
+
+
+def _to_bitbucket(client: Client, target: str | None, alias: str) -> str:
+    """The address the login page leads to."""
+    arguments = [] if alias == "default" else [alias]
+    path = reverse("bitbucket_auth:login", args=arguments)
+    wish = {} if target is None else {"next": target}
+    url = f"{path}?{urlencode(wish)}" if wish else path
+    extra: dict[str, Any] = {"headers": TYPED}
+    response = client.get(url, **extra)
+    for _ in range(MAX_DETOURS):
+        location = response.headers.get("Location", "")
+        if response.status_code not in (301, 302, 303, 307, 308) or find_running(location):
+            break
+        parts = urlsplit(urljoin(url, location))
+        if not parts.path.endswith(path):
+            break
+        if parts.netloc:
+            extra = {"headers": TYPED | {"host": parts.netloc}, "secure": parts.scheme == "https"}
+        url = parts._replace(scheme="", netloc="").geturl()
+        response = client.get(url, **extra)
+    if response.status_code == 200:
+        # LOGIN_ON_GET is off: press the button. The answer forwards by a header (a POST never
+        # redirects).
+        token = client.cookies.get("csrftoken")
+        data = wish | ({"csrfmiddlewaretoken": token.value} if token else {})
+        extra["headers"] = extra["headers"] | {"sec-fetch-site": "same-origin"}
+        response = client.post(path, data, **extra)
+        location = response.headers.get("Refresh", "").partition("url=")[2]
+    if not location:
+        raise LoginImpossible(
+            f"{path} answered {response.status_code} instead of leading to Bitbucket: "
+            f"{_words(response.content.decode(errors='replace'))}"
+        )
+    return location
+
+
+def _press(simulator: BitbucketSimulator, location: str, person: str | None) -> Answer:
+    """Open the consent page and press a button on it."""
+    host = {"host": urlsplit(location).netloc}
+    parts = urlsplit(location)
+    answer = simulator.handle(SimulatorRequest("GET", parts.path, parts.query, host))
+    if answer.status != 200:
+        return answer
+    fields = _HiddenFields()
+    fields.feed(answer.text)
+    button = (DENY_FIELD, "1") if person is None else (PERSON_FIELD, person)
+    return simulator.handle(
+        SimulatorRequest(
+            "POST",
+            AUTHORIZE_PATH,
+            headers=host | {"content-type": "application/x-www-form-urlencoded"},
+            body=urlencode([*fields.found, button]).encode(),
+        )
+    )
+
+
+class _HiddenFields(HTMLParser):
+    """The hidden fields of a page's only form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "input" and given.get("type") == "hidden":
+            self.found.append((given.get("name") or "", given.get("value") or ""))
+
+
+class _Words(HTMLParser):
+    """The visible text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._unseen = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._unseen = tag in ("style", "script", "title")
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.found += data.split()
+
+
+def _words(page: str) -> str:
+    words = _Words()
+    words.feed(page)
+    return " ".join(words.found)[:400]
+
+
+def _told(answer: Answer) -> str:
+    return f"{answer.status}, {_words(answer.text)}"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

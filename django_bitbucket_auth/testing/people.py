@@ -1,0 +1,128 @@
+"""The people and workspaces of the simulated Bitbucket. All of it may be changed while it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["owner", "create-project", "collaborator", "member"]
+
+
+@dataclass
+class Email:
+    """An address as ``/2.0/user/emails`` lists it."""
+
+    address: str
+    is_primary: bool = False
+    is_confirmed: bool = True
+
+
+@dataclass
+class Workspace:
+    """A workspace.
+
+    ``slug`` and ``name`` may change and be taken over by another; ``uuid`` never does.
+    """
+
+    slug: str
+    uuid: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.uuid = self.uuid or made_up_uuid("workspace", self.slug)
+        self.name = self.name or self.slug.title()
+
+
+@dataclass
+class Person:
+    """Somebody with a Bitbucket account.
+
+    ``key`` names the person in tests and on the consent page. ``uuid`` has its braces.
+    ``workspaces`` maps slugs to roles. ``active=False`` is an account deactivated at Atlassian:
+    every token is refused. ``account_status`` and ``kind`` are what the profile says in
+    ``account_status`` and ``type``. ``profile`` overrides members of ``/2.0/user``:
+    ``person.profile["uuid"] = None`` sends a null.
+    """
+
+    key: str
+    display_name: str = ""
+    username: str = ""
+    nickname: str = ""
+    uuid: str = ""
+    account_id: str = ""
+    emails: list[Email] = field(default_factory=list)
+    workspaces: dict[str, Role] = field(default_factory=dict)
+    active: bool = True
+    account_status: str = "active"
+    kind: str = "user"
+    created_on: str = "2019-02-19T10:36:46.361566-08:00"
+    avatar_url: str = ""
+    profile: dict[str, object] = field(default_factory=dict)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        self.display_name = self.display_name or self.key.title()
+        self.username = self.username or self.key
+        self.nickname = self.nickname or self.display_name.split()[0]
+        self.uuid = self.uuid or made_up_uuid("person", self.key)
+        self.account_id = self.account_id or hashlib.sha256(self.key.encode()).hexdigest()[:24]
+
+    @property
+    def initials(self) -> str:
+        """One or two capital letters, for the picture."""
+        return "".join(word[0] for word in self.display_name.split()[:2]).upper()
+
+
+def made_up_uuid(*names: str) -> str:
+    """The same UUID for the same names, with braces as Bitbucket writes it."""
+    return f"{{{uuid.uuid5(uuid.NAMESPACE_URL, 'https://bitbucket.invalid/' + '/'.join(names))}}}"
+
+
+def default_workspaces() -> dict[str, Workspace]:
+    """Fresh copies of the two workspaces, by slug."""
+    workspaces = [Workspace("acme", name="Acme Widgets"), Workspace("globex", name="Globex")]
+    return {workspace.slug: workspace for workspace in workspaces}
+
+
+def default_people() -> dict[str, Person]:
+    """Fresh copies of the four people everybody starts with, by key."""
+    people = [
+        Person(
+            "jane",
+            display_name="Jane Doe",
+            username="jdoe",
+            emails=[
+                Email("jane@example.com", is_primary=True),
+                Email("jane.doe@example.org", is_confirmed=False),
+            ],
+            workspaces={"acme": "member"},
+            note="the usual case",
+        ),
+        Person(
+            "unconfirmed",
+            display_name="Max Newcomer",
+            username="max",
+            emails=[Email("max@example.com", is_primary=True, is_confirmed=False)],
+            workspaces={"acme": "member"},
+            note="has no confirmed e-mail address",
+        ),
+        Person(
+            "outsider",
+            display_name="Olga Outsider",
+            username="olga",
+            emails=[Email("olga@example.com", is_primary=True)],
+            note="is in no workspace",
+        ),
+        Person(
+            "deactivated",
+            display_name="Dora Former",
+            username="dora",
+            emails=[Email("dora@example.com", is_primary=True)],
+            workspaces={"acme": "member"},
+            active=False,
+            note="is deactivated",
+        ),
+    ]
+    return {person.key: person for person in people}

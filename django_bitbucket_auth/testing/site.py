@@ -1,0 +1,110 @@
+"""The site's two endpoints: where people are asked, and where codes become tokens."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from oauthlib.common import Request
+from oauthlib.oauth2 import WebApplicationServer
+from oauthlib.oauth2.rfc6749 import errors
+
+from . import pages
+from .messages import Answer, SimulatorRequest, oauth_error, redirect_answer
+from .quiet import quiet_oauthlib
+from .world import World
+
+AUTHORIZE_PATH = "/site/oauth2/authorize"
+EXCHANGE_PATH = "/site/oauth2/access_token"
+
+# oauthlib insists on https and only looks at the address it is handed. This one is never connected
+# to.
+_FORMAL_ORIGIN = "https://bitbucket.invalid"
+
+#: Fields of the consent form that are the person's answer; all others repeat the site's request.
+PERSON_FIELD = "person"
+DENY_FIELD = "deny"
+
+
+class Site:
+    """Both endpoints over one `World`; the caller holds its lock."""
+
+    def __init__(self, world: World, server: WebApplicationServer) -> None:
+        self.world = world
+        self.server = server
+
+    def authorize(self, request: SimulatorRequest) -> Answer:
+        """GET: the consent page. POST: the person's answer, back to the site with it."""
+        if request.method not in ("GET", "HEAD", "POST"):
+            return pages.problem(405, "This address takes GET and POST.")
+        asked = request.form if request.method == "POST" else request.parameters
+        fields = [pair for pair in asked if pair[0] not in (PERSON_FIELD, DENY_FIELD)]
+        uri = f"{_FORMAL_ORIGIN}{AUTHORIZE_PATH}?{urlencode(fields)}"
+        if not dict(fields).get("redirect_uri") and not self.world.client.callbacks:
+            return oauth_error(
+                400, "invalid_request", "No callback uri defined for the OAuth client."
+            )
+        try:
+            with quiet_oauthlib():
+                scopes, details = self.server.validate_authorization_request(uri)
+        except errors.FatalClientError as error:
+            return pages.misconfigured(error)
+        except errors.OAuth2Error as error:
+            return redirect_answer(error.in_uri(str(error.redirect_uri)))
+        if request.method != "POST":
+            return pages.consent(self.world, fields, scopes)
+        return self._decide(uri, dict(asked), details["request"])
+
+    def _decide(self, uri: str, form: dict[str, str], asked: Request) -> Answer:
+        rules = self.world.rules
+        if DENY_FIELD in form:
+            denial = errors.AccessDeniedError(
+                "The user denied the request.",
+                state=asked.state if rules.denial_has_state else None,
+            )
+            back = str(asked.redirect_uri)
+            return redirect_answer(denial.in_uri(back) if rules.denial_has_error else back)
+        person = form.get(PERSON_FIELD, "")
+        if person not in self.world.people:
+            return pages.problem(400, "Nobody of that name has an account here.")
+        with quiet_oauthlib():
+            headers, _, _ = self.server.create_authorization_response(
+                uri, credentials={"person_key": person}
+            )
+        return redirect_answer(headers["Location"])
+
+    def token(self, request: SimulatorRequest) -> Answer:
+        """POST a grant; the answer is JSON, also for refusals (bitbucket.md 1.5, 1.8)."""
+        if request.method != "POST":
+            return oauth_error(405, "invalid_request", "Method not allowed")
+        form = dict(request.form)
+        headers = {"Authorization": request.headers.get("authorization", "")}
+        try:
+            with quiet_oauthlib():
+                self._require_fields(form, headers)
+                told, body, status = self.server.create_token_response(
+                    f"{_FORMAL_ORIGIN}{EXCHANGE_PATH}",
+                    "POST",
+                    body=urlencode(request.form),
+                    headers=headers,
+                )
+        except errors.OAuth2Error as error:
+            return oauth_error(error.status_code, str(error.error), error.description)
+        kept = {name: value for name, value in told.items() if name != "WWW-Authenticate"}
+        return Answer(status, kept, body.encode())
+
+    def _require_fields(self, form: dict[str, str], headers: dict[str, str]) -> None:
+        """What Bitbucket looks at first, in its own words. Raises ``OAuth2Error``."""
+        request = Request(f"{_FORMAL_ORIGIN}{EXCHANGE_PATH}", "POST", dict(form), headers)
+        self.server.request_validator.authenticate_client(request)
+        grant = form.get("grant_type")
+        wanted = {"authorization_code": "code", "refresh_token": "refresh_token"}
+        if grant not in wanted:
+            raise errors.CustomOAuth2Error(
+                "invalid_grant", description=f"Unsupported grant type: {grant}", status_code=400
+            )
+        if not form.get(wanted[grant]):
+            raise errors.CustomOAuth2Error(
+                "invalid_request",
+                description=f"Missing required field: {wanted[grant]}",
+                status_code=400,
+            )

@@ -1,0 +1,106 @@
+"""The codes and tokens the simulator gave out, and which of them still hold."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False)
+class Grant:
+    """What a person allowed; one per consent."""
+
+    person: str
+    scopes: tuple[str, ...]
+    revoked: bool = False
+
+
+@dataclass
+class Code:
+    """An authorization code.
+
+    ``redirect_uri_sent``: was it in the request, or the registered one?
+    """
+
+    grant: Grant
+    redirect_uri: str
+    redirect_uri_sent: bool
+    challenge: str | None
+    challenge_method: str | None
+    expires_at: float
+
+
+@dataclass
+class IssuedToken:
+    """An access or refresh token.
+
+    ``used``: a refresh token that has been exchanged and lives on grace.
+    """
+
+    grant: Grant
+    expires_at: float
+    used: bool = False
+
+
+@dataclass
+class Vault:
+    """Everything given out, keyed by its text. Times are the simulated clock's, in seconds."""
+
+    codes: dict[str, Code] = field(default_factory=dict)
+    access: dict[str, IssuedToken] = field(default_factory=dict)
+    refresh: dict[str, IssuedToken] = field(default_factory=dict)
+    grants: list[Grant] = field(default_factory=list)
+
+    def clear(self) -> None:
+        self.codes.clear()
+        self.access.clear()
+        self.refresh.clear()
+        self.grants.clear()
+
+    def open_grant(self, person: str, scopes: tuple[str, ...]) -> Grant:
+        grant = Grant(person, scopes)
+        self.grants.append(grant)
+        return grant
+
+    def take_code(self, code: str, now: float) -> Code | None:
+        """The code, which is spent by this; ``None`` if it's unknown, spent, too old or revoked."""
+        found = self.codes.pop(code, None)
+        if found is None or found.expires_at <= now or found.grant.revoked:
+            return None
+        return found
+
+    def find_access(self, token: str, now: float) -> IssuedToken | None:
+        return _usable(self.access.get(token), now)
+
+    def find_refresh(self, token: str, now: float) -> IssuedToken | None:
+        return _usable(self.refresh.get(token), now)
+
+    def use_refresh(self, token: str, now: float, grace: float) -> None:
+        """The first use starts the grace; a later one doesn't prolong it."""
+        issued = self.refresh[token]
+        if not issued.used:
+            issued.used = True
+            issued.expires_at = min(issued.expires_at, now + grace)
+
+    def revoke(self, person: str) -> None:
+        for grant in self.grants:
+            if grant.person == person:
+                grant.revoked = True
+
+
+def _usable(issued: IssuedToken | None, now: float) -> IssuedToken | None:
+    if issued is None or issued.grant.revoked or issued.expires_at <= now:
+        return None
+    return issued
+
+
+def new_token(length: int) -> str:
+    """Random text of ``length`` characters that looks like a JWT, as Bitbucket's do, and isn't one.
+
+    Clients are to treat tokens as opaque; nothing is to be found in these.
+    """
+    header = base64.urlsafe_b64encode(b'{"typ":"JWT","alg":"RS256"}').rstrip(b"=").decode()
+    text = f"{header}.{secrets.token_urlsafe(length)}"
+    signature = 43
+    return f"{text[: length - signature - 1]}.{text[-signature:]}"

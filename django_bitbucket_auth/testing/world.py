@@ -1,0 +1,167 @@
+"""The simulated Bitbucket's state, and what can happen in it besides requests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+from .people import Person, Role, Workspace, default_people, default_workspaces
+from .rules import RegisteredClient, Rules
+from .vault import Vault
+
+
+class World:
+    """People, workspaces, the client, the rules, what was given out, and the clock.
+
+    Every method may be called from any thread. Reading and changing the public attributes directly
+    is fine too, between requests.
+    """
+
+    def __init__(
+        self,
+        *,
+        people: Iterable[Person] | None = None,
+        client: RegisteredClient | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.client = client or RegisteredClient()
+        self.rules = rules or Rules()
+        self.workspaces: dict[str, Workspace] = default_workspaces()
+        self.people: dict[str, Person] = default_people()
+        if people is not None:
+            self.people = {person.key: person for person in people}
+        self.vault = Vault()
+        self.clock_offset = 0.0
+        #: The address of site and API; set once a server listens.
+        self.url = "http://127.0.0.1"
+
+    @property
+    def client_id(self) -> str:
+        return self.client.client_id
+
+    @property
+    def client_secret(self) -> str:
+        return self.client.client_secret
+
+    @property
+    def callback_url(self) -> str | tuple[str, ...] | None:
+        """See `RegisteredClient`."""
+        return self.client.callback_url
+
+    @callback_url.setter
+    def callback_url(self, value: str | tuple[str, ...] | None) -> None:
+        self.client.callback_url = value
+
+    def now(self) -> float:
+        """The simulated time, in seconds since 1970."""
+        return time.time() + self.clock_offset
+
+    def move_clock(self, by: float | timedelta) -> None:
+        """Let ``by`` (seconds or a timedelta) pass in Bitbucket. The site's own clock stays."""
+        seconds = by.total_seconds() if isinstance(by, timedelta) else by
+        with self.lock:
+            self.clock_offset += seconds
+
+    def person(self, person: Person | str) -> Person:
+        """The person by key or as such; ``LookupError`` that names who there is."""
+        if isinstance(person, Person):
+            return person
+        if person not in self.people:
+            raise LookupError(f"No person {person!r} here, but: {', '.join(self.people)}")
+        return self.people[person]
+
+    def add_person(self, person: Person) -> Person:
+        """Let somebody in, or replace who has the same key."""
+        with self.lock:
+            self.people[person.key] = person
+        return person
+
+    def rename(
+        self,
+        person: Person | str,
+        *,
+        username: str | None = None,
+        nickname: str | None = None,
+        display_name: str | None = None,
+    ) -> None:
+        """Change a person's names.
+
+        Usernames may be taken over from others: nothing checks that here.
+        """
+        found = self.person(person)
+        with self.lock:
+            found.username = found.username if username is None else username
+            found.nickname = found.nickname if nickname is None else nickname
+            found.display_name = found.display_name if display_name is None else display_name
+
+    def deactivate(self, person: Person | str) -> None:
+        """Deactivate the account: from now on "User is inactive"."""
+        self.person(person).active = False
+
+    def reactivate(self, person: Person | str) -> None:
+        self.person(person).active = True
+
+    def add_workspace(self, workspace: Workspace) -> Workspace:
+        with self.lock:
+            self.workspaces[workspace.slug] = workspace
+        return workspace
+
+    def rename_workspace(self, slug: str, new_slug: str, name: str | None = None) -> None:
+        """Give a workspace another slug; its members stay, the old slug is free for anybody."""
+        with self.lock:
+            workspace = self.workspaces.pop(slug)
+            workspace.slug = new_slug
+            workspace.name = workspace.name if name is None else name
+            self.workspaces[new_slug] = workspace
+            for person in self.people.values():
+                if slug in person.workspaces:
+                    person.workspaces[new_slug] = person.workspaces.pop(slug)
+
+    def join(self, person: Person | str, workspace: str, role: Role = "member") -> None:
+        """Make the person a member, or change the role; ``LookupError``: no such workspace."""
+        if workspace not in self.workspaces:
+            raise LookupError(f"No workspace {workspace!r} here, but: {', '.join(self.workspaces)}")
+        self.person(person).workspaces[workspace] = role
+
+    def leave(self, person: Person | str, workspace: str) -> None:
+        """End a membership; nothing happens if there is none."""
+        self.person(person).workspaces.pop(workspace, None)
+
+    def revoke(self, person: Person | str) -> None:
+        """What the person does under "App authorizations": all codes and tokens die at once."""
+        with self.lock:
+            self.vault.revoke(self.person(person).key)
+
+    def rotate(self, person: Person | str, *, grace: float | None = None) -> None:
+        """Use the person's refresh tokens up, as if somebody else had refreshed.
+
+        They die after ``grace`` seconds (default: the rules'), also where refreshes don't rotate.
+        """
+        seconds = self.rules.grace_seconds if grace is None else grace
+        key = self.person(person).key
+        with self.lock:
+            for token, issued in self.vault.refresh.items():
+                if issued.grant.person == key:
+                    self.vault.use_refresh(token, self.now(), seconds)
+
+    def expire_access_tokens(self, person: Person | str | None = None) -> None:
+        """Let access tokens (one person's, or all) end now; refresh tokens stay."""
+        key = None if person is None else self.person(person).key
+        with self.lock:
+            for issued in self.vault.access.values():
+                if key in (None, issued.grant.person):
+                    issued.expires_at = self.now()
+
+    def use_older_rules(self) -> None:
+        """Cloud before 2026's changes: `Rules.older`."""
+        self.rules = Rules.older()
+
+    def workspace_by(self, identifier: str) -> Workspace | None:
+        """The workspace with this slug or UUID (in braces, as Bitbucket wants it)."""
+        for workspace in self.workspaces.values():
+            if identifier == workspace.slug or identifier.lower() == workspace.uuid:
+                return workspace
+        return None
