@@ -18,7 +18,8 @@ def override_provider(alias: str, **keys: object) -> Iterator[None]:
 
     Works without the setting, too: then there is the one provider ``default``, as the app has it.
     """
-    providers = dict(getattr(settings, "BITBUCKET_AUTH", {"default": {}}))
+    configured = getattr(settings, "BITBUCKET_AUTH", None)
+    providers = {"default": {}} if configured is None else dict(configured)
     providers[alias] = {**providers.get(alias, {}), **keys}
     with override_settings(BITBUCKET_AUTH=providers):
         yield

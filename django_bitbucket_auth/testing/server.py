@@ -56,12 +56,14 @@ class SimulatorServer(socketserver.ThreadingTCPServer):
 
     def __exit__(self, *exc_info: object) -> None:
         self.stopping.set()
-        self.shutdown()
-        self._thread.join()
-        with self._open_lock:
-            for connection in self._open:
-                _hang_up(connection)
-        self.server_close()
+        try:
+            self.shutdown()
+            self._thread.join()
+        finally:  # also if Ctrl-C is pressed twice
+            with self._open_lock:
+                for connection in self._open:
+                    _hang_up(connection)
+            self.server_close()
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()

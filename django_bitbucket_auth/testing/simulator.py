@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from urllib.parse import urlsplit
 
 from .api import Api
@@ -12,7 +13,7 @@ from .dials import Dials
 from .faults import Fault, Faults, endpoint_named, failure
 from .logs import LoggedRequest
 from .messages import Answer, SimulatorRequest, html_answer
-from .people import Person
+from .people import Person, default_workspaces
 from .provider import authorization_server
 from .rules import RegisteredClient, Rules, is_loopback
 from .server import SimulatorServer
@@ -37,7 +38,7 @@ class BitbucketSimulator(World):
         rules: Rules | None = None,
     ) -> None:
         super().__init__(people=people, client=client, rules=rules)
-        self._beginning = (people, client, rules)
+        self._beginning = deepcopy((self.people, self.client, self.rules))
         self.faults = Faults()
         #: All requests but those to the simulator's own pages, in the order they came.
         self.requests: list[LoggedRequest] = []
@@ -155,12 +156,9 @@ class BitbucketSimulator(World):
     def reset(self) -> None:
         """As at the start: people, rules, clock, nothing given out, no faults, an empty log."""
         with self.lock:
-            fresh = World(people=None)
-            people, client, rules = self._beginning
-            self.people, self.workspaces = fresh.people, fresh.workspaces
-            self.client, self.rules = client or fresh.client, rules or fresh.rules
-            if people is not None:
-                self.people = {person.key: person for person in people}
+            # Copies: what a test does to a person or a rule must not outlive it.
+            self.people, self.client, self.rules = deepcopy(self._beginning)
+            self.workspaces = default_workspaces()
             self.vault.clear()
             self.faults.clear()
             self.requests.clear()

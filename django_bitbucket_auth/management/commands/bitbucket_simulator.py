@@ -1,0 +1,70 @@
+"""``manage.py bitbucket_simulator``: a Bitbucket to develop against, on this machine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+SWITCH = "BITBUCKET_SIMULATOR"
+
+
+class Command(BaseCommand):
+    """Runs until it's interrupted. What it takes to run it, and why, is in `handle`."""
+
+    help = "Run a simulated Bitbucket Cloud on this machine, to sign in without the real one."
+    # The project may not be complete yet; the simulator doesn't use it.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=8010, help="default: 8010; 0: any")
+        parser.add_argument(
+            "--callback-url",
+            help="the one callback that is registered; default: any on this machine",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # It signs anybody in as anybody: a deployed site must not get one by a slip. The variable
+        # says that it's meant, DEBUG that this isn't such a site.
+        if os.environ.get(SWITCH) != "1":
+            raise CommandError(
+                f"The simulator lets everybody in as anybody. If that is what you want here, set "
+                f"the environment variable {SWITCH}=1."
+            )
+        if not settings.DEBUG:
+            raise CommandError("The simulator is for development: it needs DEBUG = True.")
+
+        from django_bitbucket_auth.testing import BitbucketSimulator, RegisteredClient
+
+        client = RegisteredClient(callback_url=options["callback_url"])
+        simulator = BitbucketSimulator(client=client)
+        try:
+            with simulator.serving(options["port"]):
+                self._tell(simulator.url, client.client_id, client.client_secret)
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped.")
+        except (OSError, OverflowError) as error:
+            # "Address already in use", "Permission denied", "port must be 0-65535".
+            raise CommandError(
+                f"Port {options['port']} can't be used: {getattr(error, 'strerror', error)}. "
+                "Choose another with --port."
+            ) from error
+
+    def _tell(self, url: str, client_id: str, client_secret: str) -> None:
+        self.stdout.write(
+            f"A simulated Bitbucket is at {url}\n"
+            f"Its dials (faults, people, clock, rules) are at {url}/_simulator/\n\n"
+            "Point a provider at it:\n\n"
+            'BITBUCKET_AUTH = {"default": {\n'
+            f'    "BASE_URL": "{url}",\n'
+            f'    "API_URL": "{url}",\n'
+            f'    "CLIENT_ID": "{client_id}",\n'
+            f'    "CLIENT_SECRET": "{client_secret}",\n'
+            "}}\n\n"
+            "Ctrl-C stops it."
+        )
+        self.stdout.flush()
