@@ -1,0 +1,146 @@
+#!/usr/bin/env python
+"""Run the example site beside a simulated Bitbucket, or against the real one.
+
+Usually by way of tox, which installs what it needs: ``tox run -e example -- --check``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import requests
+import walkthrough
+from servers import ServerProblem, free_ports, refuse_taken, running
+from terminal import say
+
+CHECK_SECONDS = 60
+ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n\n")[0])
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--check",
+        action="store_true",
+        help="sign in as a browser would, print what happened, and stop; exits 0 or 1",
+    )
+    mode.add_argument(
+        "--real",
+        action="store_true",
+        help="use the real Bitbucket, with BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET",
+    )
+    parser.add_argument("--port", type=int, help="of the site (default 8000; for --check any free one)")
+    parser.add_argument(
+        "--simulator-port",
+        type=int,
+        help="of the simulator (default 8010; for --check any free one)",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 fine, 1 something is wrong (a sentence says what)."""
+    options = parse(arguments)
+    for number in ENDINGS:
+        signal.signal(number, leave)
+    try:
+        if options.check:
+            port, simulator_port = free_ports()
+            return check(options.port or port, options.simulator_port or simulator_port)
+        if options.real:
+            return serve(options.port or 8000, None)
+        return serve(options.port or 8000, options.simulator_port or 8010)
+    except ServerProblem as problem:
+        say(f"✗ {problem}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nStopped.")
+        return 128 + signal.SIGINT if options.check else 0
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Asked to end: as an exception, so that the servers are stopped on the way out.
+
+    Asked again meanwhile (tox passes on a Ctrl-C that the terminal has sent already), it goes on.
+    """
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
+
+
+def serve(port: int, simulator_port: int | None) -> int:
+    """Run until Ctrl-C."""
+    site = f"http://localhost:{port}"
+    if simulator_port is None:
+        require_credentials()
+    refuse_taken(port, "site", "--port")
+    if simulator_port is not None:
+        refuse_taken(simulator_port, "simulator", "--simulator-port")
+    with running(port, simulator_port) as servers:
+        say(f"\nOpen {site}/ and sign in.")
+        if simulator_port is not None:
+            say(f"Its Bitbucket is simulated: http://127.0.0.1:{simulator_port}/_simulator/")
+        else:
+            say(f"The callback URL to register at Bitbucket: {site}/bitbucket/callback/")
+        say("Ctrl-C stops everything.\n")
+        while True:
+            for server in servers:
+                server.echo = True
+                if not server.alive:
+                    raise server.problem("ended")
+            time.sleep(0.2)
+
+
+def require_credentials() -> None:
+    """Raise ServerProblem unless the environment has the credentials of an OAuth client."""
+    for name in ("BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET"):
+        if not os.environ.get(name) and not os.environ.get(f"{name}_FILE"):
+            raise ServerProblem(
+                f"{name} is not set: put BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET of an "
+                "OAuth client into the environment (README.rst says how to get one), or leave "
+                "out --real to use the simulator."
+            )
+
+
+def check(port: int, simulator_port: int) -> int:
+    """Sign in without a person, on a database of its own, within a minute."""
+    refuse_taken(port, "site", "--port")
+    refuse_taken(simulator_port, "simulator", "--simulator-port")
+    site, simulator = f"http://localhost:{port}", f"http://127.0.0.1:{simulator_port}"
+    if hasattr(signal, "SIGALRM"):  # elsewhere the time limits of the single steps have to do
+        signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(CHECK_SECONDS)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        database = str(Path(folder) / "db.sqlite3")
+        with running(port, simulator_port, database) as servers:
+            say(f"The site runs on {site}, its simulated Bitbucket on {simulator}.\n")
+            try:
+                person = walkthrough.walk(site, simulator)
+            except (walkthrough.StepFailed, LookupError, requests.RequestException) as error:
+                say(f"  ✗ {error}\n")
+                for server in servers:
+                    say(str(server.problem("was running")))
+                return 1
+    say("\nAll of it worked. Who was signed in:\n")
+    for name, value in person.items():
+        say(f"  {name:<20} {value}")
+    return 0
+
+
+def too_long(number: int, frame: FrameType | None) -> None:
+    raise ServerProblem(f"The check took longer than {CHECK_SECONDS} seconds and was given up.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The example site. What Bitbucket needs stands first; the rest is as in any Django project."""
+
+from pathlib import Path
+
+import django
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+PROJECT = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+DEBUG = env.bool("DEBUG", default=False)
+
+# --- Sign in with Bitbucket ---------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_bitbucket_auth",
+]
+AUTHENTICATION_BACKENDS = [
+    "django_bitbucket_auth.backends.BitbucketBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+LOGIN_URL = "bitbucket_auth:login"
+LOGIN_REDIRECT_URL = "profile"
+LOGOUT_REDIRECT_URL = "home"
+
+# BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET are read from the environment by the app itself.
+# "*" says that everybody with a Bitbucket account is meant; a real site names its workspace.
+BITBUCKET_AUTH: dict[str, dict[str, object]] = {
+    "default": {"WORKSPACES": env.list("BITBUCKET_WORKSPACES", default=["*"])},
+}
+
+# The simulated Bitbucket is asked for by name. Credentials that are merely missing never select it:
+# its people are made up, and anybody can be any of them.
+SIMULATOR = env.bool("BITBUCKET_SIMULATOR", default=False)
+if SIMULATOR:
+    if not DEBUG:
+        raise ImproperlyConfigured("BITBUCKET_SIMULATOR=1 lets anybody in: set DEBUG=1 or unset it.")
+    from django_bitbucket_auth.testing import (
+        SIMULATOR_CLIENT_ID,
+        SIMULATOR_CLIENT_SECRET,
+        default_workspaces,
+    )
+
+    SIMULATOR_URL = f"http://127.0.0.1:{env.int('BITBUCKET_SIMULATOR_PORT', default=8010)}"
+    BITBUCKET_AUTH["default"] |= {
+        "BASE_URL": SIMULATOR_URL,
+        "API_URL": SIMULATOR_URL,
+        "CLIENT_ID": SIMULATOR_CLIENT_ID,
+        "CLIENT_SECRET": SIMULATOR_CLIENT_SECRET,
+        "WORKSPACES": [default_workspaces()["acme"].uuid],  # one of its people is in no workspace
+    }
+
+# --- The site -----------------------------------------------------------------------------------
+
+# Public, so good for nothing but a site on one's own machine. Fixed, so that sessions and stored
+# tokens outlive a restart.
+SECRET_KEY = env.str("SECRET_KEY", default="example-only-" + "public" * 8 if DEBUG else env.NOTSET)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost"])
+ROOT_URLCONF = "website.urls"
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware"
+    if django.VERSION >= (6, 0)
+    else "website.policy.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+# Nothing but this site's own styles and people's pictures; no script at all.
+SECURE_CSP = {
+    "default-src": ["'none'"],
+    "style-src": ["'self'"],
+    "img-src": ["'self'", "https:"],
+    "form-action": ["'self'"],
+    "base-uri": ["'none'"],
+    "frame-ancestors": ["'none'"],
+}
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [PROJECT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "website.context.simulator",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": env.str("DATABASE_PATH", default=str(PROJECT / "db.sqlite3")),
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Cookies don't tell ports apart: other projects on localhost shall not lose their sessions to this.
+SESSION_COOKIE_NAME = "example_sessionid"
+CSRF_COOKIE_NAME = "example_csrftoken"
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [PROJECT / "static"]
+USE_TZ = True
+TIME_ZONE = "UTC"

@@ -1,0 +1,24 @@
+"""The site's pages. None needs code of its own: every template has the person as ``user``."""
+
+from collections.abc import Callable
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LogoutView
+from django.http import HttpResponseBase
+from django.urls import include, path
+from django.views.decorators.cache import never_cache
+from django.views.generic import TemplateView
+
+
+def members_only(template_name: str) -> Callable[..., HttpResponseBase]:
+    """A page for signed-in people. Not cached: after signing out the back button shows nothing."""
+    return never_cache(login_required(TemplateView.as_view(template_name=template_name)))
+
+
+urlpatterns = [
+    path("", never_cache(TemplateView.as_view(template_name="home.html")), name="home"),
+    path("profile/", members_only("profile.html"), name="profile"),
+    path("private/", members_only("private.html"), name="private"),
+    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("bitbucket/", include("django_bitbucket_auth.urls")),
+]
