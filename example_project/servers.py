@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -49,9 +50,11 @@ class Server:
 
     def _read(self, output: IO[str]) -> None:
         for line in output:
-            self.lines.append(line.rstrip())
-            if self.echo and line.strip():
-                say(f"  {self.name:>9} | {line.rstrip()}")
+            # Queries are long, and codes and states travel in them.
+            text = re.sub(r"(?<=/)\?\S+", "?...", line.rstrip())
+            self.lines.append(text)
+            if self.echo and text:
+                say(f"  {self.name:>9} | {text}")
 
     @property
     def alive(self) -> bool:

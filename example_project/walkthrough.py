@@ -57,7 +57,7 @@ def walk(site: str, simulator: str) -> dict[str, str]:
 
     page = browser.press("Deny")
     expect(page, page.status == 403 and page.path == "/bitbucket/callback/", "a refusal with 403")
-    expect(page, "BB-" in page.text and NAME not in page.text, "a page with a reference")
+    expect(page, "BB-" in page.text and NAME not in page.text, "a page with a code for help")
     done("Who denies is not signed in, and is told so", page)
     say(f"      “{page.heading}”")
 

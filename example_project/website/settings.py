@@ -56,6 +56,14 @@ if SIMULATOR:
         "WORKSPACES": [default_workspaces()["acme"].uuid],  # one of its people is in no workspace
     }
 
+# The page of a sign-in that failed shows a code like BB-7F3K: this finds the line with the cause.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"django_bitbucket_auth": {"handlers": ["console"], "level": "INFO"}},
+}
+
 # --- The site -----------------------------------------------------------------------------------
 
 # Public, so good for nothing but a site on one's own machine. Fixed, so that sessions and stored
