@@ -32,9 +32,7 @@ class Api:
             return _gone("CHANGE-2770")
         found = self._find(path)
         if found is None:
-            return api_error(
-                404, "Resource not found", detail="There is no API hosted at this URL."
-            )
+            return api_error(404, "Resource not found", detail="There is no API hosted at this URL.")
         needed, give = found
         if request.method not in ("GET", "HEAD"):
             return api_error(405, "Method not allowed")
@@ -72,9 +70,7 @@ class Api:
             return None, ()
         return self.world.people.get(issued.grant.person), issued.grant.scopes
 
-    def _find(
-        self, path: tuple[str, ...]
-    ) -> tuple[str, Callable[[Person, SimulatorRequest], Answer]] | None:
+    def _find(self, path: tuple[str, ...]) -> tuple[str, Callable[[Person, SimulatorRequest], Answer]] | None:
         match path:
             case ("user",):
                 return "account", lambda person, request: json_answer(200, self.profile(person))

@@ -16,11 +16,13 @@ from .site import AUTHORIZE_PATH, DENY_FIELD, PERSON_FIELD
 if TYPE_CHECKING:
     from django.test import Client
 
-#: What a browser sends along when somebody types the address, and when Bitbucket sends people back.
+#: What a browser sends along when somebody types the address, presses a button of the site, and
+#: is sent back by Bitbucket.
 TYPED = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+PRESSED = TYPED | {"sec-fetch-site": "same-origin"}
 SENT_BACK = TYPED | {"sec-fetch-site": "cross-site"}
 
-#: Redirects on the way from the login to Bitbucket (another host, https) that are followed.
+#: How often the login may lead to itself: by https, by another host.
 MAX_DETOURS = 4
 
 
@@ -32,7 +34,7 @@ def log_in(
     client: Client,
     person: Person | str | None = "jane",
     *,
-    next: str | None = None,  # noqa: A002 - what the URL calls it
+    next: str | None = None,
     alias: str = "default",
 ) -> Any:
     """Sign ``person`` (a person of the simulator, or their key) in; ``None`` presses Deny.
@@ -44,11 +46,15 @@ def log_in(
     simulator = find_running(location)
     if simulator is None:
         raise LoginImpossible(
-            f"The login leads to {_origin(location)}, where no simulator of this process runs. Use "
+            f"The login leads to {_place(location)}, where no simulator of this process runs. Use "
             "simulated_bitbucket(), or the fixture bitbucket, and look at "
             f"BITBUCKET_AUTH[{alias!r}]."
         )
-    answer = _press(simulator, location, None if person is None else simulator.person(person).key)
+    try:
+        key = None if person is None else simulator.person(person).key
+    except LookupError as error:
+        raise LoginImpossible(str(error)) from None
+    answer = _press(simulator, location, key)
     back = answer.headers.get("Location")
     if back is None:
         raise LoginImpossible(f"Bitbucket kept the person on its own page: {_told(answer)}")
@@ -61,38 +67,38 @@ def log_in(
 
 
 def _to_bitbucket(client: Client, target: str | None, alias: str) -> str:
-    """The address the login page leads to."""
-    arguments = [] if alias == "default" else [alias]
-    path = reverse("bitbucket_auth:login", args=arguments)
+    """The address the site's login leads to, perhaps by a detour over https or another host."""
+    path = reverse("bitbucket_auth:login", args=[] if alias == "default" else [alias])
     wish = {} if target is None else {"next": target}
     url = f"{path}?{urlencode(wish)}" if wish else path
-    extra: dict[str, Any] = {"headers": TYPED}
-    response = client.get(url, **extra)
+    host: dict[str, str] = {}
+    secure = False
     for _ in range(MAX_DETOURS):
-        location = response.headers.get("Location", "")
-        if response.status_code not in (301, 302, 303, 307, 308) or find_running(location):
-            break
+        response = client.get(url, headers=TYPED | host, secure=secure)
+        if response.status_code == 200:
+            # LOGIN_ON_GET is off: press the button. The answer forwards by a header: no redirect.
+            token = client.cookies.get("csrftoken")
+            form = wish | ({"csrfmiddlewaretoken": token.value} if token else {})
+            page = {"referer": response.wsgi_request.build_absolute_uri()}
+            response = client.post(path, form, headers=PRESSED | host | page, secure=secure)
+        location = response.headers.get("Location") or _forwarded(response)
+        if not location:
+            raise LoginImpossible(
+                f"{path} answered {response.status_code} instead of leading to Bitbucket: "
+                f"{_words(response.content.decode(errors='replace'))}"
+            )
         parts = urlsplit(urljoin(url, location))
-        if not parts.path.endswith(path):
-            break
-        if parts.netloc:
-            extra = {"headers": TYPED | {"host": parts.netloc}, "secure": parts.scheme == "https"}
-        url = parts._replace(scheme="", netloc="").geturl()
-        response = client.get(url, **extra)
-    if response.status_code == 200:
-        # LOGIN_ON_GET is off: press the button. The answer forwards by a header (a POST never
-        # redirects).
-        token = client.cookies.get("csrftoken")
-        data = wish | ({"csrfmiddlewaretoken": token.value} if token else {})
-        extra["headers"] = extra["headers"] | {"sec-fetch-site": "same-origin"}
-        response = client.post(path, data, **extra)
-        location = response.headers.get("Refresh", "").partition("url=")[2]
-    if not location:
-        raise LoginImpossible(
-            f"{path} answered {response.status_code} instead of leading to Bitbucket: "
-            f"{_words(response.content.decode(errors='replace'))}"
-        )
-    return location
+        if parts.path != path or find_running(location):
+            return location
+        url = f"{parts.path}?{parts.query}"
+        host = {"host": parts.netloc} if parts.netloc else host
+        secure = parts.scheme == "https" if parts.netloc else secure
+    raise LoginImpossible(f"{path} leads to itself, over and over.")
+
+
+def _forwarded(response: Any) -> str:
+    """Where a page's ``Refresh: 0;url=…`` leads."""
+    return str(response.headers.get("Refresh", "")).partition("url=")[2]
 
 
 def _press(simulator: BitbucketSimulator, location: str, person: str | None) -> Answer:
@@ -154,6 +160,6 @@ def _told(answer: Answer) -> str:
     return f"{answer.status}, {_words(answer.text)}"
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def _place(url: str) -> str:
+    """The address without its query, which holds the state."""
+    return url.partition("?")[0]

@@ -64,8 +64,7 @@ def _people(simulator: BitbucketSimulator) -> str:
 def _person(simulator: BitbucketSimulator, person: Person) -> str:
     key = _hidden("person", person.key)
     emails = "<br>".join(
-        escape(email.address) + ("" if email.is_confirmed else " (unconfirmed)")
-        for email in person.emails
+        escape(email.address) + ("" if email.is_confirmed else " (unconfirmed)") for email in person.emails
     )
     leaving = "".join(
         _form(
@@ -172,8 +171,7 @@ def _hidden(name: str, value: str) -> str:
 
 def _select(name: str, options: dict[str, str], chosen: str = "") -> str:
     items = "".join(
-        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>'
-        f"{escape(label)}</option>"
+        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(label)}</option>'
         for value, label in options.items()
     )
     return f'<select name="{name}" aria-label="{name}">{items}</select>'

@@ -91,9 +91,7 @@ class Faults:
     def add(self, fault: Fault) -> Fault:
         """Set a fault; ``ValueError`` for an endpoint that doesn't exist."""
         if fault.endpoint not in (*ENDPOINTS, "*") and not fault.endpoint.startswith("/"):
-            raise ValueError(
-                f"No endpoint {fault.endpoint!r}, but: {', '.join(ENDPOINTS)}, * or a path"
-            )
+            raise ValueError(f"No endpoint {fault.endpoint!r}, but: {', '.join(ENDPOINTS)}, * or a path")
         self._set.append(fault)
         return fault
 

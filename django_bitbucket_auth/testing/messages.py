@@ -15,10 +15,7 @@ Cut = Literal["", "before", "middle"]
 #: The simulator's own pages load nothing and may not be framed. There is deliberately no
 #: ``form-action``: browsers hold the redirect that follows a POST to it, and consent has to lead
 #: back to the site.
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,7 @@ def simulated_bitbucket(
 
 
 @contextmanager
-def pointed_at(
-    simulator: BitbucketSimulator, alias: str = "default", **provider_keys: object
-) -> Iterator[None]:
+def pointed_at(simulator: BitbucketSimulator, alias: str = "default", **provider_keys: object) -> Iterator[None]:
     """Point the provider ``alias`` at a simulator that runs already."""
     keys: dict[str, object] = {
         "BASE_URL": simulator.url,

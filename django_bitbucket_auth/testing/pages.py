@@ -38,9 +38,7 @@ def misconfigured(error: errors.FatalClientError) -> Answer:
         what = "Invalid client_id."
     else:
         what = "Invalid request."
-    return problem(
-        400, f"{what} This integration is misconfigured. Contact the vendor for assistance."
-    )
+    return problem(400, f"{what} This integration is misconfigured. Contact the vendor for assistance.")
 
 
 def consent(world: World, fields: list[tuple[str, str]], scopes: list[str]) -> Answer:
@@ -49,10 +47,7 @@ def consent(world: World, fields: list[tuple[str, str]], scopes: list[str]) -> A
     A form that POSTs to the same path: hidden fields that repeat the site's request, a button
     ``person`` with a key as its value for everybody, and a button ``deny`` with the value ``1``.
     """
-    hidden = "".join(
-        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-        for name, value in fields
-    )
+    hidden = "".join(f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in fields)
     wishes = "".join(f"<li>{escape(SCOPE_WORDS.get(scope, scope))}</li>" for scope in scopes)
     people = "".join(f"<li>{_button(person)}</li>" for person in world.people.values())
     name = escape(world.client.name)

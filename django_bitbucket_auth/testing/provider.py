@@ -38,9 +38,7 @@ class Validator(RequestValidator):
 
     # The client
 
-    def client_authentication_required(
-        self, request: Request, *args: object, **kwargs: object
-    ) -> bool:
+    def client_authentication_required(self, request: Request, *args: object, **kwargs: object) -> bool:
         return True
 
     def authenticate_client(self, request: Request, *args: object, **kwargs: object) -> bool:
@@ -60,9 +58,7 @@ class Validator(RequestValidator):
         request.client_id = client.client_id
         return True
 
-    def validate_client_id(
-        self, client_id: str, request: Request, *args: object, **kwargs: object
-    ) -> bool:
+    def validate_client_id(self, client_id: str, request: Request, *args: object, **kwargs: object) -> bool:
         return client_id == self.world.client.client_id
 
     def validate_grant_type(
@@ -94,9 +90,7 @@ class Validator(RequestValidator):
     ) -> bool:
         return self.world.client.accepts(redirect_uri, prefix=self.world.rules.callback_prefix)
 
-    def get_default_redirect_uri(
-        self, client_id: str, request: Request, *args: object, **kwargs: object
-    ) -> str:
+    def get_default_redirect_uri(self, client_id: str, request: Request, *args: object, **kwargs: object) -> str:
         return next(iter(self.world.client.callbacks), "")
 
     def confirm_redirect_uri(
@@ -117,9 +111,7 @@ class Validator(RequestValidator):
 
     # Scopes
 
-    def get_default_scopes(
-        self, client_id: str, request: Request, *args: object, **kwargs: object
-    ) -> list[str]:
+    def get_default_scopes(self, client_id: str, request: Request, *args: object, **kwargs: object) -> list[str]:
         return list(self.world.client.scopes)
 
     def validate_scopes(
@@ -204,17 +196,13 @@ class Validator(RequestValidator):
         request.grant_record = issued.grant
         return True
 
-    def get_original_scopes(
-        self, refresh_token: str, request: Any, *args: object, **kwargs: object
-    ) -> list[str]:
+    def get_original_scopes(self, refresh_token: str, request: Any, *args: object, **kwargs: object) -> list[str]:
         return list(request.grant_record.scopes)
 
     def rotate_refresh_token(self, request: Request) -> bool:
         return self.world.rules.rotate_refresh_tokens
 
-    def save_bearer_token(
-        self, token: Mapping[str, Any], request: Any, *args: object, **kwargs: object
-    ) -> None:
+    def save_bearer_token(self, token: Mapping[str, Any], request: Any, *args: object, **kwargs: object) -> None:
         world, rules, now = self.world, self.world.rules, self.world.now()
         grant = request.grant_record
         given = token["access_token"], token["refresh_token"]
@@ -238,9 +226,7 @@ def authorization_server(world: World) -> WebApplicationServer:
         token_expires_in=lambda request: world.rules.access_token_seconds,
     )
 
-    def as_bitbucket_says_it(
-        token: dict[str, Any], handler: object, request: Any
-    ) -> dict[str, Any]:
+    def as_bitbucket_says_it(token: dict[str, Any], handler: object, request: Any) -> dict[str, Any]:
         token |= {"token_type": "bearer"}
         token[world.rules.scope_member] = token.pop("scope")
         # Not the request's state: an old oddity that clients have to look past (bitbucket.md 1.5).

@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 # can be set up for the simulator before it runs. They open nothing but a simulator on this very
 # machine.
 SIMULATOR_CLIENT_ID = "simulatorclient00000000000000001"
-SIMULATOR_CLIENT_SECRET = (
-    "simulator-secret-that-opens-nothing-but-a-simulator-on-this-very-machine-001"
-)
+SIMULATOR_CLIENT_SECRET = "simulator-secret-that-opens-nothing-but-a-simulator-on-this-very-machine-001"
 
 #: Names that belong to nobody (RFC 2606, RFC 6761), and the one Django's test client goes by.
 RESERVED_HOSTS = ("testserver", "localhost", "example.com", "example.net", "example.org")
@@ -128,11 +126,6 @@ def is_nobodys(url: str) -> bool:
         host = parts.hostname or ""
     except ValueError:
         return False
-    if (
-        parts.scheme not in ("http", "https")
-        or "@" in parts.netloc
-        or "\\" in url
-        or parts.fragment
-    ):
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or "\\" in url or parts.fragment:
         return False
     return is_loopback(host) or host in RESERVED_HOSTS or host.endswith(RESERVED_ENDINGS)

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_request(self, code: object = "-", size: object = "-") -> None:
         """Quiet: the simulator keeps its own log, without secrets on the screen."""
 
-    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+    def log_error(self, format: str, *args: object) -> None:
         """Quiet, too: what tests send wrong on purpose is no news."""
 
     def __getattr__(self, name: str) -> Any:
@@ -120,9 +120,7 @@ class Handler(BaseHTTPRequestHandler):
             key = name.lower()
             headers[key] = f"{headers[key]}, {value}" if key in headers else value
         body = self.rfile.read(length)
-        answer = self.server.core(
-            SimulatorRequest(self.command, parts.path, parts.query, headers, body)
-        )
+        answer = self.server.core(SimulatorRequest(self.command, parts.path, parts.query, headers, body))
         self._send(answer)
 
     def _send(self, answer: Answer) -> None:

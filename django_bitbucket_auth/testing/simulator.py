@@ -57,9 +57,7 @@ class BitbucketSimulator(World):
         """
         if not _from_here(request.headers.get("host", "localhost")):
             # A page of a foreign name that resolves to this machine (DNS rebinding) gets nothing.
-            return html_answer(
-                421, "Wrong address", "<h1>This is a simulator on another address.</h1>"
-            )
+            return html_answer(421, "Wrong address", "<h1>This is a simulator on another address.</h1>")
         segments = request.segments
         endpoint = endpoint_named(segments)
         with self.lock:
@@ -127,9 +125,7 @@ class BitbucketSimulator(World):
     ) -> Fault:
         """Answer exactly this."""
         data = body.encode() if isinstance(body, str) else body
-        return self.set_fault(
-            Fault(endpoint, times, status=status, headers=dict(headers or {}), body=data)
-        )
+        return self.set_fault(Fault(endpoint, times, status=status, headers=dict(headers or {}), body=data))
 
     def slow(self, endpoint: str, seconds: float, *, times: float = math.inf) -> Fault:
         """Wait before the first byte."""

@@ -40,9 +40,7 @@ class Site:
         fields = [pair for pair in asked if pair[0] not in (PERSON_FIELD, DENY_FIELD)]
         uri = f"{_FORMAL_ORIGIN}{AUTHORIZE_PATH}?{urlencode(fields)}"
         if not dict(fields).get("redirect_uri") and not self.world.client.callbacks:
-            return oauth_error(
-                400, "invalid_request", "No callback uri defined for the OAuth client."
-            )
+            return oauth_error(400, "invalid_request", "No callback uri defined for the OAuth client.")
         try:
             with quiet_oauthlib():
                 scopes, details = self.server.validate_authorization_request(uri)
@@ -67,9 +65,7 @@ class Site:
         if person not in self.world.people:
             return pages.problem(400, "Nobody of that name has an account here.")
         with quiet_oauthlib():
-            headers, _, _ = self.server.create_authorization_response(
-                uri, credentials={"person_key": person}
-            )
+            headers, _, _ = self.server.create_authorization_response(uri, credentials={"person_key": person})
         return redirect_answer(headers["Location"])
 
     def token(self, request: SimulatorRequest) -> Answer:

@@ -250,11 +250,7 @@ def test_removed_endpoints_are_gone(talk: Conversation, path: str) -> None:
         "error": {
             "message": "CHANGE-2770 - Functionality has been deprecated",
             "detail": "Please read the changelog entry for more details.",
-            "data": {
-                "announcement_url": (
-                    "https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770"
-                )
-            },
+            "data": {"announcement_url": ("https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770")},
         },
     }
 

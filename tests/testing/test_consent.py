@@ -115,16 +115,12 @@ def test_a_callback_elsewhere_stays_on_bitbuckets_page(talk: Conversation, uri: 
         "https://shop.test/cb",
     ],
 )
-def test_any_callback_on_this_machine_or_a_reserved_name_is_good(
-    talk: Conversation, uri: str
-) -> None:
+def test_any_callback_on_this_machine_or_a_reserved_name_is_good(talk: Conversation, uri: str) -> None:
     assert talk.ask(redirect_uri=uri).status == 200
     assert talk.choose(redirect_uri=uri).headers["Location"].startswith(uri)
 
 
-def test_a_registered_callback_has_to_match_exactly(
-    simulator: BitbucketSimulator, talk: Conversation
-) -> None:
+def test_a_registered_callback_has_to_match_exactly(simulator: BitbucketSimulator, talk: Conversation) -> None:
     simulator.callback_url = CALLBACK
     assert simulator.callback_url == CALLBACK
     assert talk.ask().status == 200
@@ -132,9 +128,7 @@ def test_a_registered_callback_has_to_match_exactly(
     assert talk.ask(redirect_uri="http://localhost/").status == 400
 
 
-def test_a_registered_callback_may_match_as_a_prefix(
-    simulator: BitbucketSimulator, talk: Conversation
-) -> None:
+def test_a_registered_callback_may_match_as_a_prefix(simulator: BitbucketSimulator, talk: Conversation) -> None:
     simulator.callback_url = ("http://localhost/", CALLBACK)
     simulator.rules.callback_prefix = True
     assert talk.ask(redirect_uri=f"{CALLBACK}more").status == 200
@@ -163,9 +157,7 @@ def test_without_any_callback_there_is_an_error(
 
 
 @pytest.mark.parametrize("client_id", ["somebody-else", None])
-def test_an_unknown_client_stays_on_bitbuckets_page(
-    talk: Conversation, client_id: str | None
-) -> None:
+def test_an_unknown_client_stays_on_bitbuckets_page(talk: Conversation, client_id: str | None) -> None:
     answer = talk.ask(client_id=client_id)
     assert answer.status == 400
     assert f"Invalid client_id. {MISCONFIGURED}" in answer.text
@@ -194,9 +186,7 @@ def test_scopes_may_all_be_beyond_the_client(talk: Conversation) -> None:
     assert returned(talk.ask(scope="repository"))["error"] == "invalid_scope"
 
 
-def test_scopes_beyond_the_clients_may_be_refused(
-    simulator: BitbucketSimulator, talk: Conversation
-) -> None:
+def test_scopes_beyond_the_clients_may_be_refused(simulator: BitbucketSimulator, talk: Conversation) -> None:
     simulator.rules.scope_parameter = "refused"
     assert returned(talk.ask(scope="account repository"))["error"] == "invalid_scope"
     assert talk.ask(scope="account email").status == 200

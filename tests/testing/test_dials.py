@@ -121,9 +121,7 @@ def test_rules_are_chosen_by_hand(talk: Conversation) -> None:
     assert talk.simulator.rules == Rules.older()
     turn(talk, "rules-today")
     assert talk.simulator.rules == Rules()
-    shown = {
-        name: str(value) for name, value in vars(Rules()).items() if not isinstance(value, bool)
-    }
+    shown = {name: str(value) for name, value in vars(Rules()).items() if not isinstance(value, bool)}
     form = shown | {"access_token_seconds": "3600", "query_token_refused": "on"}
     assert turn(talk, "rules", **form).status == 303
     rules = talk.simulator.rules

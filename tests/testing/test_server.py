@@ -65,17 +65,13 @@ def test_a_taken_port_is_an_error(served: BitbucketSimulator) -> None:
         pytest.fail("two listen")
 
 
-def test_a_connection_is_kept(
-    served: BitbucketSimulator, connection: http.client.HTTPConnection
-) -> None:
+def test_a_connection_is_kept(served: BitbucketSimulator, connection: http.client.HTTPConnection) -> None:
     assert [get(connection)[0] for _ in range(3)] == [401, 401, 401]
     assert served.connections == 1
     assert len(served.requests) == 3
 
 
-def test_each_connection_is_counted(
-    served: BitbucketSimulator, connection: http.client.HTTPConnection
-) -> None:
+def test_each_connection_is_counted(served: BitbucketSimulator, connection: http.client.HTTPConnection) -> None:
     for _ in range(3):
         get(connection)
         connection.close()
@@ -114,18 +110,14 @@ def test_the_end_waits_for_no_delay(simulator: BitbucketSimulator) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_a_delay_comes_before_the_answer(
-    served: BitbucketSimulator, connection: http.client.HTTPConnection
-) -> None:
+def test_a_delay_comes_before_the_answer(served: BitbucketSimulator, connection: http.client.HTTPConnection) -> None:
     served.slow("user", 0.2)
     started = time.monotonic()
     assert get(connection)[0] == 401
     assert time.monotonic() - started >= 0.2
 
 
-def test_a_dripping_answer_arrives_whole(
-    served: BitbucketSimulator, connection: http.client.HTTPConnection
-) -> None:
+def test_a_dripping_answer_arrives_whole(served: BitbucketSimulator, connection: http.client.HTTPConnection) -> None:
     served.answer("user", body="0123456789")
     fault = next(iter(served.faults))
     fault.drip = 0.02
@@ -152,9 +144,7 @@ def test_a_connection_is_cut_amid_the_answer(
         get(connection)
 
 
-def test_head_has_no_body(
-    served: BitbucketSimulator, connection: http.client.HTTPConnection
-) -> None:
+def test_head_has_no_body(served: BitbucketSimulator, connection: http.client.HTTPConnection) -> None:
     connection.request("HEAD", "/_simulator/")
     response = connection.getresponse()
     assert int(response.headers["Content-Length"]) > 1000
@@ -177,9 +167,7 @@ def test_a_body_is_read(served: BitbucketSimulator, connection: http.client.HTTP
     assert served.requests[0].form["person"] == "jane"
 
 
-@pytest.mark.parametrize(
-    "header", ["Content-Length: x", "Content-Length: -1", "Content-Length: 9999999"]
-)
+@pytest.mark.parametrize("header", ["Content-Length: x", "Content-Length: -1", "Content-Length: 9999999"])
 def test_a_body_without_a_sane_length_is_refused(served: BitbucketSimulator, header: str) -> None:
     head = f"POST /site/oauth2/access_token HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n"
     assert raw(served, head.encode()).startswith(b"HTTP/1.1 411 ")
@@ -201,16 +189,12 @@ def test_a_foreign_host_is_refused(served: BitbucketSimulator) -> None:
     assert raw(served, head).startswith(b"HTTP/1.1 421 ")
 
 
-def test_nonsense_is_answered_and_not_printed(
-    served: BitbucketSimulator, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_nonsense_is_answered_and_not_printed(served: BitbucketSimulator, capfd: pytest.CaptureFixture[str]) -> None:
     assert b"400" in raw(served, b"nonsense\r\n\r\n")
     assert capfd.readouterr().err == ""
 
 
-def test_who_hangs_up_early_is_not_printed(
-    served: BitbucketSimulator, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_who_hangs_up_early_is_not_printed(served: BitbucketSimulator, capfd: pytest.CaptureFixture[str]) -> None:
     served.answer("user", body=b"x" * 10_000_000)
     parts = urlsplit(served.url)
     assert parts.hostname is not None
@@ -221,9 +205,7 @@ def test_who_hangs_up_early_is_not_printed(
     assert capfd.readouterr().err == ""
 
 
-def test_a_mistake_of_ours_is_printed(
-    served: BitbucketSimulator, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_of_ours_is_printed(served: BitbucketSimulator, capfd: pytest.CaptureFixture[str]) -> None:
     served.answer("user", headers={"X-Odd": "\N{SNOWMAN}"})
     assert raw(served, b"GET /2.0/user HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
     assert "UnicodeEncodeError" in capfd.readouterr().err

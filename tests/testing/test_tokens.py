@@ -20,9 +20,7 @@ BAD_CREDENTIALS = {
 }
 BAD_REFRESH = {"error": "invalid_request", "error_description": "Invalid refresh_token"}
 VERIFIER = "v" * 43
-CHALLENGE = (
-    base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-)
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
 def test_the_credentials_have_todays_lengths() -> None:
@@ -81,9 +79,7 @@ def test_a_code_is_spent_by_a_failed_attempt(talk: Conversation) -> None:
 
 
 @pytest.mark.parametrize("redirect_uri", [f"{CALLBACK}?", "http://testserver/", None])
-def test_the_redirect_uri_has_to_be_repeated_letter_by_letter(
-    talk: Conversation, redirect_uri: str | None
-) -> None:
+def test_the_redirect_uri_has_to_be_repeated_letter_by_letter(talk: Conversation, redirect_uri: str | None) -> None:
     talk.simulator.callback_url = (CALLBACK, "http://testserver/")
     answer = talk.exchange(talk.code(), redirect_uri=redirect_uri)
     assert answer.status == 400
@@ -175,9 +171,7 @@ def test_other_grants_are_refused(talk: Conversation, grant: str | None) -> None
     }
 
 
-@pytest.mark.parametrize(
-    ("grant", "field"), [("authorization_code", "code"), ("refresh_token", "refresh_token")]
-)
+@pytest.mark.parametrize(("grant", "field"), [("authorization_code", "code"), ("refresh_token", "refresh_token")])
 def test_a_missing_field_is_named(talk: Conversation, grant: str, field: str) -> None:
     answer = talk.token(grant_type=grant)
     assert answer.status == 400

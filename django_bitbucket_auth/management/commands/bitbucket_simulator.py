@@ -47,11 +47,11 @@ class Command(BaseCommand):
                 threading.Event().wait()
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
-        except (OSError, OverflowError) as error:
-            # "Address already in use", "Permission denied", "port must be 0-65535".
+        except OverflowError:
+            raise CommandError(f"Port {options['port']} can't be used: it isn't between 0 and 65535.") from None
+        except OSError as error:
             raise CommandError(
-                f"Port {options['port']} can't be used: {getattr(error, 'strerror', error)}. "
-                "Choose another with --port."
+                f"Port {options['port']} can't be used: {error.strerror}. Choose another: --port."
             ) from error
 
     def _tell(self, url: str, client_id: str, client_secret: str) -> None:
