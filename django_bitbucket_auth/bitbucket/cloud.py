@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ..exceptions import BitbucketAuthError, ForeignURL, OAuthError
@@ -24,7 +25,7 @@ ROLES = ("member", "create-project", "owner")
 class CloudProvider(Provider):
     """Bitbucket Cloud: authorization code, profile and addresses side by side, membership by workspace."""
 
-    paths = {
+    paths: ClassVar[Mapping[str, str]] = {
         "authorize": "/site/oauth2/authorize",
         "token": "/site/oauth2/access_token",
         "user": "/2.0/user",

@@ -85,12 +85,13 @@ def parse_v2(
     if not _UUID.fullmatch(uid):
         raise ProfileError("the profile has no uuid", "uuid")
     display_name = text(body.get("display_name"))
-    given_name, _, family_name = display_name.partition(" ")
+    given_name, family_name = split_name(display_name)
+    account_id = text(body.get("account_id"))
     return Profile(
         provider=provider,
         instance=instance,
         uid=uid,
-        account_id=text(body.get("account_id"), 128) or None,
+        account_id=account_id if 0 < len(account_id) <= 128 else None,
         username=text(body.get("username")),
         nickname=text(body.get("nickname")),
         display_name=display_name,
@@ -110,10 +111,21 @@ def parse_emails(page: object) -> tuple[Email, ...]:
     found = []
     for value in values if isinstance(values, list) else []:
         address = value.get("email") if isinstance(value, dict) else None
-        if isinstance(address, str) and len(address) <= 254 and address == text(address) and _ADDRESS.fullmatch(address):
+        if (
+            isinstance(address, str)
+            and len(address) <= 254
+            and address == text(address)
+            and _ADDRESS.fullmatch(address)
+        ):
             # `is True`: "false" in a string is true.
             found.append(Email(address, value.get("is_primary") is True, value.get("is_confirmed") is True))
     return tuple(found)
+
+
+def split_name(display_name: str) -> tuple[str, str]:
+    """Given and family name as far as a display name tells: the first word, and the others."""
+    given_name, _, family_name = display_name.partition(" ")
+    return given_name, family_name
 
 
 def text(value: object, limit: int = 255) -> str:

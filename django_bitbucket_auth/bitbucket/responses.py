@@ -12,7 +12,14 @@ from typing import Any
 
 import requests
 
-from ..exceptions import BitbucketAuthError, BitbucketUnavailable, ClientRefused, InsufficientScope, OAuthError, RateLimited
+from ..exceptions import (
+    BitbucketAuthError,
+    BitbucketUnavailable,
+    ClientRefused,
+    InsufficientScope,
+    OAuthError,
+    RateLimited,
+)
 from ..oauth.grants import Grant
 from ..oauth.transport import retry_after
 

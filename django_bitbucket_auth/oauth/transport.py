@@ -12,7 +12,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -21,7 +21,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError, TimeoutError
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
 from .. import __version__
 from ..exceptions import BitbucketTimeout, BitbucketUnavailable, ForeignURL, OAuthError
@@ -35,7 +36,7 @@ _USER_AGENT = f"django-bitbucket-auth/{__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How one provider is reached. ``timeout``: seconds to connect, and for each read; ``retries``: of safe requests."""
+    """How one provider is reached. ``timeout``: seconds to connect and for each read; ``retries``: of safe requests."""
 
     name: str
     timeout: tuple[float, float] = (3.05, 10)
@@ -141,30 +142,27 @@ def send(
     left = network.retries if request.method in _SAFE else 0
     pause = 0.2
     while True:
-        fault: BitbucketUnavailable | None = None
-        response: requests.Response | None = None
-        wait: float | None = pause
+        outcome: requests.Response | BitbucketUnavailable
         try:
-            response = _send_once(request, network, deadline, limit)
+            outcome = _send_once(request, network, deadline, limit)
+            wait = _pause_before_repeat(outcome, pause)
         except BitbucketTimeout:
             raise
-        except BitbucketUnavailable as error:
-            fault = error
-        else:
-            named = retry_after(response)
-            if response.status_code == 429:
-                wait = named
-            elif response.status_code in (502, 503, 504):
-                wait = max(pause, named or 0)
-            else:
-                return response
+        except BitbucketUnavailable as fault:
+            outcome, wait = fault, pause
         if not left or wait is None or wait >= deadline.remaining():
-            if response is None:
-                assert fault is not None
-                raise fault
-            return response
+            if isinstance(outcome, BitbucketUnavailable):
+                raise outcome
+            return outcome
         time.sleep(wait)
         left, pause = left - 1, pause * 2
+
+
+def _pause_before_repeat(response: requests.Response, pause: float) -> float | None:
+    """Seconds to wait before a safe request is repeated for this answer; ``None`` if the answer stands."""
+    if response.status_code == 429:
+        return retry_after(response)
+    return max(pause, retry_after(response) or 0) if response.status_code in (502, 503, 504) else None
 
 
 def _send_once(request: requests.Request, network: Network, deadline: Deadline, limit: int) -> requests.Response:
@@ -183,7 +181,7 @@ def _send_once(request: requests.Request, network: Network, deadline: Deadline, 
                 proxies=dict(network.proxies) or get_environ_proxies(request.url),
             )
             body = _read(response, deadline, limit)
-        except (requests.Timeout, TimeoutError) as error:
+        except (requests.Timeout, PoolTimeoutError) as error:
             if isinstance(error, requests.ConnectTimeout):
                 raise BitbucketUnavailable(f"no connection to {place} within {connect} s") from None
             raise BitbucketTimeout(f"no answer from {place} within {min(read, left):.3g} s") from None
