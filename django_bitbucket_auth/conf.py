@@ -1,0 +1,244 @@
+"""The settings, typed. Read at each use, never at import: there is no cache to clear.
+
+``BITBUCKET_AUTH`` maps an alias to the keys of one provider. What is wrong with them is found in one place,
+``problems``; the system checks print it, and ``provider_settings`` raises it, so that nobody gets in by a mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from . import validators
+from .exceptions import ConfigurationError
+from .oauth import urls
+from .validators import Problem
+
+if TYPE_CHECKING:
+    from .bitbucket import Provider
+
+DEFAULT_ALIAS = "default"
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """One provider's settings, complete and checked. ``repr`` shows no secret."""
+
+    alias: str
+    kind: str = "cloud"
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    base_url: str = "https://bitbucket.org"
+    api_url: str = "https://api.bitbucket.org"
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    instance: str | None = None
+    scopes: tuple[str, ...] = ()
+    pkce: bool = True
+    fetch_emails: bool = True
+    workspaces: tuple[str, ...] = ()
+    create_users: bool = True
+    link_by_email: bool | str | Callable[..., object] = False
+    update_users: tuple[str, ...] = ("first_name", "last_name", "email")
+    store_tokens: bool = True
+    login_on_get: bool = True
+    success_url: str | None = None
+    failure_url: str | None = None
+    callback_url: str | None = None
+    state_max_age: int = 600
+    timeout: tuple[float, float] = (3.05, 10)
+    retries: int = 2
+    deadline: float = 20
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_bundle: str | None = None
+    client_cert: str | tuple[str, str] | None = None
+
+    @property
+    def required_workspaces(self) -> tuple[str, ...]:
+        """The workspaces of which one must vouch; none where everybody is meant."""
+        return () if self.workspaces == ("*",) else self.workspaces
+
+
+def aliases() -> tuple[str, ...]:
+    """The configured providers' aliases; ``("default",)`` where the setting is absent."""
+    configured = getattr(settings, "BITBUCKET_AUTH", None)
+    if configured is None:
+        return (DEFAULT_ALIAS,)
+    return tuple(configured) if isinstance(configured, dict) else ()
+
+
+def provider_settings(alias: str = DEFAULT_ALIAS) -> ProviderSettings:
+    """The settings of one provider, with its credentials.
+
+    Raises:
+        ConfigurationError: something about them is missing or wrong.
+    """
+    for problem in problems(alias):
+        raise ConfigurationError(f"{problem.message} {problem.hint}")
+    values = {name.lower(): validators.normal(name, value) for name, value in given(alias).items()}
+    values.update(
+        client_id=credential(alias, "CLIENT_ID"),
+        client_secret=credential(alias, "CLIENT_SECRET"),
+    )
+    for name in ("CLIENT_ID", "CLIENT_SECRET"):
+        if not values[name.lower()]:
+            raise ConfigurationError(missing_credential(alias, name))
+    return ProviderSettings(alias=alias, **values)
+
+
+def provider(configuration: ProviderSettings) -> Provider:
+    """A new conversation with the provider.
+
+    Raises:
+        ConfigurationError: ``KIND`` names no provider.
+    """
+    return provider_class(configuration.kind)(configuration)
+
+
+def provider_class(kind: str) -> type[Provider]:
+    """The class that a ``KIND`` names.
+
+    Raises:
+        ConfigurationError: none, or one that isn't a ``Provider``.
+    """
+    from .bitbucket import CloudProvider, Provider
+
+    if kind == "cloud":
+        return CloudProvider
+    try:
+        found = import_string(kind)
+    except ImportError as error:
+        raise ConfigurationError(f"KIND {kind!r} can't be imported: {error}.") from error
+    if not (isinstance(found, type) and issubclass(found, Provider)):
+        raise ConfigurationError(f"KIND {kind!r} isn't a subclass of django_bitbucket_auth.bitbucket.Provider.")
+    return found
+
+
+def problems(alias: str) -> Iterator[Problem]:
+    """What is wrong with a provider's settings, credentials aside."""
+    configured = getattr(settings, "BITBUCKET_AUTH", None)
+    if configured is not None and not isinstance(configured, dict):
+        yield Problem("E001", "BITBUCKET_AUTH isn't a dictionary.", "Map an alias to settings: {'default': {…}}.")
+        return
+    if alias not in aliases():
+        yield Problem(
+            "E001",
+            f"BITBUCKET_AUTH has no provider {alias!r}.",
+            f"Use one of {', '.join(map(repr, aliases())) or 'none yet'}, or add it.",
+        )
+        return
+    if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
+        yield Problem(
+            "E001",
+            f"BITBUCKET_AUTH has the alias {alias!r}, which can't stand in a URL.",
+            "Use up to 40 ASCII letters, digits, '-' and '_'.",
+        )
+        return
+    keys = given(alias)
+    if not isinstance(keys, dict):
+        yield Problem("E001", f"BITBUCKET_AUTH[{alias!r}] isn't a dictionary.", "Give its settings as a dictionary.")
+        return
+    wrong = list(validators.check(keys, f"BITBUCKET_AUTH[{alias!r}]"))
+    yield from wrong or _contradictions(alias, keys)
+
+
+def _contradictions(alias: str, keys: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong between keys that are fine each by itself."""
+    where = f"BITBUCKET_AUTH[{alias!r}]"
+    if (kind := keys.get("KIND", "cloud")) != "cloud":
+        try:
+            provider_class(kind)
+        except ConfigurationError as error:
+            yield Problem("E004", f"{where}: {error}", "Use 'cloud', or the dotted path of a Provider subclass.")
+    api_url = keys.get("API_URL", ProviderSettings.__dataclass_fields__["api_url"].default)
+    user = keys.get("ENDPOINTS", {}).get("user")
+    if user and not urls.within(user, api_url):
+        yield Problem(
+            "E005",
+            f"{where}['ENDPOINTS']['user'] isn't under API_URL ({api_url}).",
+            "The token goes to URLs under API_URL only: set API_URL to match.",
+        )
+    genuine = urls.origin(api_url) == ("https", "api.bitbucket.org", 443)
+    if (keys.get("INSTANCE") or "").strip().lower() == "bitbucket.org" and not genuine:
+        yield Problem(
+            "E006",
+            f"{where}['INSTANCE'] is 'bitbucket.org', but the profiles come from {api_url}.",
+            "Choose another name: whoever answers there would vouch for people of bitbucket.org.",
+        )
+
+
+def credential(alias: str, name: str) -> str:
+    """``CLIENT_ID`` or ``CLIENT_SECRET``: the setting (a string, a callable or its dotted path), else the environment.
+
+    Returns an empty string where it is set nowhere.
+
+    Raises:
+        ConfigurationError: the file or the callable that should give it fails. The cause isn't chained: it can hold
+            the value.
+    """
+    value = given(alias).get(name)
+    if isinstance(value, str) and _DOTTED.fullmatch(value):
+        try:
+            found = import_string(value)
+        except ImportError:
+            found = None  # a value with dots in it, not a path
+        value = found if callable(found) else value
+    variable = environment_variable(alias, name)
+    try:
+        if callable(value):
+            value = value()
+        elif not value:
+            from environ.fileaware_mapping import FileAwareMapping
+
+            # The mapping itself, not `Env`: that takes a leading `$` for the name of another variable. Without its
+            # cache, so that a rotated secret is seen.
+            value = FileAwareMapping(cache=False).get(variable, "")
+    except Exception as error:
+        raise ConfigurationError(
+            f"{name} of the provider {alias!r} can't be read ({type(error).__name__}). "
+            f"Check the callable that the setting names, or the file that {variable}_FILE names."
+        ) from None
+    return value.strip() if isinstance(value, str) else ""
+
+
+def environment_variable(alias: str, name: str) -> str:
+    """The variable that holds a credential: ``BITBUCKET_CLIENT_ID``, for other aliases ``BITBUCKET_DC_CLIENT_ID``."""
+    middle = "" if alias == DEFAULT_ALIAS else f"{alias.upper().replace('-', '_')}_"
+    return f"BITBUCKET_{middle}{name}"
+
+
+def missing_credential(alias: str, name: str) -> str:
+    """What to do about a credential that is set nowhere."""
+    variable = environment_variable(alias, name)
+    return (
+        f"The OAuth client's {name} of the provider {alias!r} is set nowhere. Set the environment variable {variable} "
+        f"(or {variable}_FILE), or BITBUCKET_AUTH[{alias!r}][{name!r}]."
+    )
+
+
+def token_keys() -> list[str | bytes]:
+    """The secrets that encryption keys are derived from, newest first.
+
+    Raises:
+        ConfigurationError: ``BITBUCKET_AUTH_TOKEN_KEYS`` isn't a list of strings of 32 characters or more.
+    """
+    keys = getattr(settings, "BITBUCKET_AUTH_TOKEN_KEYS", None)
+    if keys is None:
+        return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    if problem := validators.token_keys_problem(keys):
+        raise ConfigurationError(f"{problem.message} {problem.hint}")
+    return list(keys)
+
+
+def given(alias: str) -> Any:
+    """What the setting says of a provider, as it is; an empty dictionary where there is no setting."""
+    configured = getattr(settings, "BITBUCKET_AUTH", None)
+    # A copy: what one request does to it must not be seen by the next.
+    found = {} if configured is None else configured[alias]
+    return dict(found) if isinstance(found, dict) else found
