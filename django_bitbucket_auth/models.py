@@ -1,0 +1,163 @@
+"""Whose Bitbucket account belongs to which user, and the tokens that came with it. Knows nothing of the network."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from . import crypto
+from .fields import SealedField
+
+if TYPE_CHECKING:
+    from .oauth.token import Token
+
+logger = logging.getLogger("django_bitbucket_auth")
+
+
+class BitbucketAccount(models.Model):
+    """A person's account at one Bitbucket, tied to a user.
+
+    The identity is ``(instance, uid)``: Cloud's ``uuid``, Data Center's numeric id. User names, nicknames and e-mail
+    addresses change hands and are kept for show, and to know what Bitbucket gave last.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="bitbucket_accounts", verbose_name=_("user")
+    )
+    provider = models.CharField(_("provider"), max_length=40)
+    instance = models.CharField(_("instance"), max_length=200)
+    uid = models.CharField(_("id at Bitbucket"), max_length=128)
+    account_id = models.CharField(_("Atlassian account id"), max_length=128, null=True, blank=True)  # noqa: DJ001
+    username = models.CharField(_("user name"), max_length=255, blank=True)
+    display_name = models.CharField(_("display name"), max_length=255, blank=True)
+    email = models.EmailField(_("e-mail address"), blank=True)
+    email_verified = models.BooleanField(_("e-mail address is confirmed"), default=False)
+    avatar_url = models.URLField(_("avatar"), max_length=1000, blank=True)
+    profile_url = models.URLField(_("profile"), max_length=1000, blank=True)
+    #: Set when an administrator vouches that a changed profile is still the same person.
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    tokens: models.Manager[BitbucketToken]
+
+    class Meta:
+        verbose_name = _("Bitbucket account")
+        verbose_name_plural = _("Bitbucket accounts")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["instance", "uid"], name="bitbucket_auth_account_uid"),
+            models.UniqueConstraint(fields=["instance", "account_id"], name="bitbucket_auth_account_account_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.display_name or self.username or self.uid} ({self.instance})"
+
+
+class BitbucketToken(models.Model):
+    """A token, encrypted. Only ``reveal()`` gives it in the clear.
+
+    ``sealed`` holds access token, token secret and refresh token as one ciphertext that opens in this row only; so the
+    pair is always replaced as a whole. ``version`` grows with each new pair. The columns of a lease say who is
+    refreshing until when; those of the state, that Bitbucket said twice the pair is lost.
+    """
+
+    #: What ``save()`` leaves alone on an existing row: a stale instance must not bring back an old pair.
+    TOKEN_COLUMNS: ClassVar[frozenset[str]] = frozenset(
+        {"sealed", "token_type", "scope", "expires_at", "version", "lease", "lease_until", "refused_at", "lost_at"}
+    )
+
+    key = models.CharField(_("key"), max_length=200, unique=True)
+    account = models.ForeignKey(
+        BitbucketAccount,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="tokens",
+        verbose_name=_("account"),
+    )
+    provider = models.CharField(_("provider"), max_length=40)
+    instance = models.CharField(_("instance"), max_length=200)
+    client_id = models.CharField(_("client id"), max_length=255)
+    grant = models.CharField(_("grant"), max_length=64)
+    redirect_uri = models.CharField(_("redirect URI"), max_length=1000, blank=True)
+    sealed = SealedField(_("encrypted tokens"), editable=False)
+    token_type = models.CharField(_("token type"), max_length=40, blank=True)
+    scope = models.TextField(_("scopes"), blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True, db_index=True)
+    version = models.PositiveBigIntegerField(_("version"), default=1, editable=False)
+    lease = models.CharField(_("lease"), max_length=64, blank=True, editable=False)
+    lease_until = models.DateTimeField(_("lease ends"), null=True, blank=True, editable=False)
+    refused_at = models.DateTimeField(_("first refused at"), null=True, blank=True, editable=False)
+    lost_at = models.DateTimeField(_("lost since"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("Bitbucket token")
+        verbose_name_plural = _("Bitbucket tokens")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["account", "provider"], name="bitbucket_auth_token_account_provider"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, but never the token columns of an existing row: ``tokens.write`` alone replaces a pair."""
+        if not self._state.adding and not args:
+            asked: Iterable[str] | None = kwargs.get("update_fields")
+            names = {field.name for field in self._meta.concrete_fields if not field.primary_key}
+            kwargs["update_fields"] = (names if asked is None else set(asked)) - self.TOKEN_COLUMNS
+        super().save(*args, **kwargs)
+
+    def reveal(self) -> Token | None:
+        """The token in the clear, or ``None`` if it can't be decrypted, which is logged.
+
+        Raises:
+            ConfigurationError: ``BITBUCKET_AUTH_TOKEN_KEYS`` is wrong.
+        """
+        from .oauth.token import Token
+
+        try:
+            secrets = json.loads(crypto.unseal("token column", self.key, self.sealed))
+        except crypto.Unsealable:
+            logger.warning(
+                "The token %s can't be decrypted: no configured key fits, or the row was altered. "
+                "It counts as no token until the person signs in again.",
+                self.key,
+            )
+            return None
+        return Token(
+            access_token=secrets["access_token"],
+            token_secret=secrets["token_secret"],
+            refresh_token=secrets["refresh_token"],
+            token_type=self.token_type,
+            scopes=tuple(self.scope.split()),
+            expires_at=self.expires_at,
+        )
+
+    @staticmethod
+    def columns(key: str, token: Token) -> dict[str, str | datetime | None]:
+        """The token columns of the row ``key`` for a new pair."""
+        secrets = {
+            "access_token": token.access_token,
+            "token_secret": token.token_secret,
+            "refresh_token": token.refresh_token,
+        }
+        return {
+            "sealed": crypto.seal("token column", key, json.dumps(secrets)),
+            "token_type": token.token_type,
+            "scope": " ".join(token.scopes),
+            "expires_at": token.expires_at,
+            "lease": "",
+            "lease_until": None,
+            "refused_at": None,
+            "lost_at": None,
+        }
