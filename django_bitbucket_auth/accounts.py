@@ -1,0 +1,289 @@
+"""From a profile to a user: find, ask, link or create, and write, in that order.
+
+Everything that can refuse comes before the first write, and all writes are one short transaction with no network in
+it. Two simultaneous first logins of one person race on the unique ``(instance, uid)``: the loser's transaction, user
+and all, is undone, and it finds the winner's account.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from django.db import IntegrityError, OperationalError, router, transaction
+from django.db.models import Q
+from django.http import HttpRequest
+
+from . import tokens, users
+from .bitbucket import Profile
+from .conf import ProviderSettings
+from .exceptions import BitbucketUnavailable, LoginRefused
+from .models import BitbucketAccount
+from .oauth.token import Token
+from .signals import account_connected, verify
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from .backends import BitbucketBackend
+
+logger = logging.getLogger("django_bitbucket_auth")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BitbucketLogin:
+    """What a callback has proved: made only where a code was redeemed, and the one thing the backend accepts."""
+
+    configuration: ProviderSettings
+    profile: Profile
+    token: Token = field(repr=False)
+    redirect_uri: str
+    intent: str = "login"
+
+
+def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBackend) -> User:
+    """The user to sign in, with everything written.
+
+    Raises:
+        LoginRefused: a receiver, the settings or the account's state forbids it; nothing was written.
+        BitbucketUnavailable: the database was locked twice; nothing was written.
+        ConfigurationError: the user model wants more than a profile has; nothing was written.
+    """
+    database = router.db_for_write(BitbucketAccount)
+    account = _patiently(partial(find, login.profile, database))
+    user: User | None
+    answer = _ask(request, login, account.user if account else None)
+    user = _owner(account, answer) if account else answer or backend.find_user(request, login)
+    if user is None and not login.configuration.create_users:
+        raise LoginRefused("", "sign_up_closed")
+    check_active(user, backend)
+    locked = False
+    for _ in range(users.MOST_NAMES + 1):
+        fields = _patiently(partial(_new_fields, login, backend, database)) if user is None else {}
+        try:
+            return _write(request, login, backend, database, account, user, fields)
+        except (IntegrityError, OperationalError) as error:
+            fault = error
+        if isinstance(fault, OperationalError) and locked:
+            raise _busy(fault)
+        locked = locked or isinstance(fault, OperationalError)
+        # Somebody was faster, or in the way. Who, is asked by the identity alone: a user found by name or address here
+        # would hand this person somebody else's account (CVE-2025-61783).
+        account = _patiently(partial(find, login.profile, database))
+        if account is not None:
+            user = _owner(account, answer)
+            check_active(user, backend)
+        elif isinstance(fault, IntegrityError):
+            if user is not None:
+                raise BitbucketUnavailable(f"the user changed while the account was linked ({fault})")
+            if not _name_taken(fields, database):
+                logger.warning("No user could be created for %s: %s", login.profile.uid, fault)
+                raise LoginRefused("", "email_taken")
+    raise BitbucketUnavailable("no free user name was found in time")
+
+
+def find(profile: Profile, database: str) -> BitbucketAccount | None:
+    """The account of this identity, with its user; one query.
+
+    Raises:
+        LoginRefused: another identity has this person's Atlassian account id. That can't be, so nobody gets in.
+    """
+    query = Q(uid=profile.uid)
+    if profile.account_id is not None:
+        query |= Q(account_id=profile.account_id)
+    rows = BitbucketAccount.objects.using(database).select_related("user").filter(query, instance=profile.instance)
+    found = None
+    for row in rows[:3]:
+        # Compared again here: a collation may take "é" for "e" or "A" for "a" (CVE-2024-32879).
+        if row.uid == profile.uid and row.instance == profile.instance:
+            found = row
+        elif row.account_id == profile.account_id and row.instance == profile.instance:
+            logger.error(
+                "The Atlassian account id of %s on %s is tied to another uid, %s. Nobody is signed in until one of the "
+                "accounts is deleted.",
+                profile.uid,
+                profile.instance,
+                row.uid,
+            )
+            raise LoginRefused("", "already_connected")
+    return found
+
+
+def forget_tokens(profile: Profile) -> None:
+    """Delete the tokens of a person who certainly is no member any more: they must not outlive the membership."""
+    database = router.db_for_write(BitbucketAccount)
+    _patiently(partial(tokens.forget, profile.instance, profile.uid, profile.provider, using=database))
+
+
+def check_active(user: User | None, backend: BitbucketBackend) -> None:
+    """Refuse inactive users, whoever named them.
+
+    Raises:
+        LoginRefused: ``inactive``.
+    """
+    if user is not None and not backend.user_can_authenticate(user):
+        raise LoginRefused("", "inactive")
+
+
+def _ask(request: HttpRequest, login: BitbucketLogin, owner: User | None) -> User | None:
+    """What the ``verify`` receivers answer: a user, or no opinion. All run; one refusal beats every user."""
+    answers = verify.send_robust(
+        sender=BitbucketAccount,
+        request=request,
+        provider=login.configuration.alias,
+        profile=login.profile,
+        token=login.token,
+        intent=login.intent,
+        user=owner,
+    )
+    named: dict[object, User] = {}
+    refusal: LoginRefused | None = None
+    for receiver, answer in answers:
+        if isinstance(answer, LoginRefused):
+            refusal = answer
+        elif isinstance(answer, users.model()) and answer.pk is not None:
+            named[answer.pk] = answer
+        elif answer is not None:
+            if answer is not False and not isinstance(answer, BaseException):
+                logger.error(
+                    "The verify receiver %r answered with a %s, which refuses the sign-in. Return a saved user, None "
+                    "or False, or raise LoginRefused.",
+                    receiver,
+                    type(answer).__name__,
+                )
+            refusal = refusal or LoginRefused()
+    if refusal is None and len(named) > 1:
+        logger.error(
+            "The verify receivers named different users (%s), which refuses the sign-in", sorted(map(str, named))
+        )
+        refusal = LoginRefused()
+    if refusal is not None:
+        raise refusal
+    return next(iter(named.values()), None)
+
+
+def _owner(account: BitbucketAccount, answer: User | None) -> User:
+    # An account is never tied to another user by a sign-in: whoever controls a receiver's answer could move in.
+    if answer is not None and answer.pk != account.user_id:
+        raise LoginRefused("", "already_connected")
+    return account.user
+
+
+def _new_fields(login: BitbucketLogin, backend: BitbucketBackend, database: str) -> dict[str, str]:
+    """The fields of a user to be created: a name that is free, an address that nobody has."""
+    profile = login.profile
+    fields = users.values_for(profile)
+    email = profile.email or ""
+    if users.named_by_email():
+        if not email:
+            raise profile.emails_error or LoginRefused("", "email_required")
+        if users.taken([], email, database)[1]:
+            raise LoginRefused("", "email_taken")
+        return fields
+    names = users.candidates(backend.username_for(profile))
+    taken, email_taken = users.taken(names[:1], email, database)
+    if names[0].casefold() in taken:
+        taken, _ = users.taken(names, "", database)
+    if email_taken:
+        # Two users with one address would share what is mailed to it.
+        logger.info("The new user for %s gets no e-mail address: another user has it", profile.uid)
+        fields.pop(users.email_field() or "", None)
+    for name in names:
+        if name.casefold() not in taken:
+            return {users.model().USERNAME_FIELD: name, **fields}
+    raise BitbucketUnavailable(f"the user names {names[0]!r} to {names[-1]!r} are all taken")
+
+
+def _name_taken(fields: dict[str, str], database: str) -> bool:
+    name = fields.get(users.model().USERNAME_FIELD, "")
+    return not users.named_by_email() and name.casefold() in users.taken([name], "", database)[0]
+
+
+def _write(
+    request: HttpRequest,
+    login: BitbucketLogin,
+    backend: BitbucketBackend,
+    database: str,
+    account: BitbucketAccount | None,
+    user: User | None,
+    fields: dict[str, str],
+) -> User:
+    """One attempt at writing all of it, or nothing."""
+    columns = _columns(login.profile)
+    with transaction.atomic(using=database):
+        created, connected = user is None, account is None
+        if user is None:
+            user = backend.create_user(request, login, fields)
+            check_active(user, backend)
+        if account is None:
+            account = BitbucketAccount(user=user, **columns)
+            account.save(using=database, force_insert=True)
+            if not created and not user.has_usable_password():
+                user.save(using=database, update_fields=["password"])
+        else:
+            backend.update_user(request, user, login, account)
+            changed = [name for name, value in columns.items() if getattr(account, name) != value]
+            if changed:
+                for name in changed:
+                    setattr(account, name, columns[name])
+                account.save(using=database, update_fields=[*changed, "updated_at"])
+        if login.configuration.store_tokens:
+            tokens.write(
+                account,
+                login.token,
+                login.configuration,
+                grant="authorization_code",
+                redirect_uri=login.redirect_uri,
+                using=database,
+                new_account=connected,
+            )
+        if connected:
+            tell = partial(
+                account_connected.send_robust,
+                sender=BitbucketAccount,
+                request=request,
+                user=user,
+                account=account,
+                created=created,
+            )
+            transaction.on_commit(tell, using=database)
+    return user
+
+
+def _columns(profile: Profile) -> dict[str, str | bool | None]:
+    """The account's columns for a profile. Addresses that couldn't be read stay as they were."""
+    columns: dict[str, str | bool | None] = {
+        "provider": profile.provider,
+        "instance": profile.instance,
+        "uid": profile.uid,
+        "account_id": profile.account_id,
+        "username": profile.username,
+        "display_name": profile.display_name,
+        "avatar_url": profile.avatar_url,
+        "profile_url": profile.profile_url,
+    }
+    if profile.account_id is None:
+        del columns["account_id"]
+    if profile.emails_error is None or profile.email:
+        columns |= {"email": profile.email or "", "email_verified": profile.email is not None}
+    return columns
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """Call again, once, after a lock error or deadlock (on SQLite "database is locked")."""
+    try:
+        return call()
+    except OperationalError:
+        pass
+    try:
+        return call()
+    except OperationalError as error:
+        raise _busy(error) from None
+
+
+def _busy(error: OperationalError) -> BitbucketUnavailable:
+    return BitbucketUnavailable(f"the database is busy ({error})")
