@@ -1,0 +1,265 @@
+"""Why a sign-in failed: the reason codes, what each says to the person, and the one log line behind it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
+from django.utils.functional import Promise
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+
+from . import conf, navigation, pages
+from .exceptions import BitbucketAuthError, BitbucketUnavailable, ConfigurationError, LoginRefused, StateError
+from .signals import login_refused
+
+logger = logging.getLogger("django_bitbucket_auth")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One way to fail: our HTTP status, the log's level, and the words on the page."""
+
+    status: int
+    level: int
+    title: str | Promise
+    message: str | Promise
+    again: bool = True
+
+
+#: Letters and digits that are hard to confuse on the phone.
+_TRAIL = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+#: Reasons whose cause a developer wants to read on the page (with ``DEBUG`` only).
+_TECHNICAL = frozenset({"misconfigured", "client_refused", "insufficient_scope"})
+
+REASONS: dict[str, Reason] = {
+    "cancelled": Reason(
+        403,
+        logging.INFO,
+        _("You were not signed in"),
+        _(
+            "Bitbucket was not allowed to tell this site who you are. If you change your mind, sign in again and "
+            "choose “Grant access”."
+        ),
+    ),
+    "state_missing": Reason(
+        400,
+        logging.INFO,
+        _("This sign-in was not started here"),
+        _(
+            "This browser has no record of the sign-in that Bitbucket answered: it may have begun in another "
+            "browser, cookies may be switched off, or it is finished already. Please sign in again."
+        ),
+    ),
+    "state_expired": Reason(
+        400,
+        logging.INFO,
+        _("The sign-in took too long"),
+        _("For your safety a sign-in has to be finished within a few minutes. Please sign in again."),
+    ),
+    "state_reused": Reason(
+        400, logging.INFO, _("This sign-in was used before"), _("Each sign-in works once. Please sign in again.")
+    ),
+    "state_mismatch": Reason(
+        400,
+        logging.WARNING,
+        _("This sign-in doesn't fit"),
+        _("Bitbucket's answer doesn't belong to the sign-in that this browser started. Please sign in again."),
+    ),
+    "not_a_member": Reason(
+        403,
+        logging.INFO,
+        _("You are not a member"),
+        _(
+            "This site is for members of certain Bitbucket workspaces, and your account is in none of them. Ask "
+            "an administrator of the workspace to invite you, or sign in with another account."
+        ),
+    ),
+    "membership_unknown": Reason(
+        503,
+        logging.WARNING,
+        _("Your membership could not be checked"),
+        _(
+            "This site is for members of certain Bitbucket workspaces, and Bitbucket can't say at the moment "
+            "whether you are one. Please try again in a minute."
+        ),
+    ),
+    "vetoed": Reason(
+        403,
+        logging.INFO,
+        _("You may not sign in here"),
+        _(
+            "This site doesn't let this Bitbucket account in. If you think that it should, ask the people who run "
+            "the site."
+        ),
+    ),
+    "inactive": Reason(
+        403,
+        logging.INFO,
+        _("This account is deactivated"),
+        _(
+            "The account is switched off, at Bitbucket or on this site. Ask the people who run the site to switch "
+            "it on again."
+        ),
+        again=False,
+    ),
+    "not_a_person": Reason(
+        502,
+        logging.WARNING,
+        _("This is not a person's account"),
+        _(
+            "Bitbucket answered with an account that belongs to an app or an access token. Sign in at Bitbucket "
+            "as yourself, and try again."
+        ),
+    ),
+    "no_stable_id": Reason(
+        502,
+        logging.ERROR,
+        _("Bitbucket didn't say who you are"),
+        _(
+            "Bitbucket's answer lacks the id that this site knows people by. Please tell the people who run this "
+            "site, and give them the code below."
+        ),
+    ),
+    "email_required": Reason(
+        403,
+        logging.INFO,
+        _("A confirmed e-mail address is needed"),
+        _(
+            "Your Bitbucket account has no confirmed e-mail address. Confirm one in Bitbucket's personal "
+            "settings, then sign in again."
+        ),
+    ),
+    "email_taken": Reason(
+        403,
+        logging.WARNING,
+        _("Your e-mail address is in use here"),
+        _(
+            "There already is an account on this site with your e-mail address, or with something else that must "
+            "be unique. Sign in to it the way you did before, or ask the people who run the site."
+        ),
+    ),
+    "sign_up_closed": Reason(
+        403,
+        logging.INFO,
+        _("There is no account for you yet"),
+        _("This site doesn't create accounts by itself. Ask the people who run it for one."),
+    ),
+    "already_connected": Reason(
+        403,
+        logging.WARNING,
+        _("This Bitbucket account is tied to another user"),
+        _(
+            "Your Bitbucket account can't be used for this. Please tell the people who run this site, and give "
+            "them the code below."
+        ),
+        again=False,
+    ),
+    "client_refused": Reason(
+        502,
+        logging.ERROR,
+        _("Bitbucket refuses this site"),
+        _(
+            "Bitbucket doesn't accept the credentials of this site. That isn't your fault. Please tell the people "
+            "who run this site, and give them the code below."
+        ),
+    ),
+    "insufficient_scope": Reason(
+        502,
+        logging.ERROR,
+        _("This site may not ask who you are"),
+        _(
+            "The site's registration at Bitbucket lacks a permission. Please tell the people who run this site, "
+            "and give them the code below."
+        ),
+    ),
+    "bad_answer": Reason(
+        502,
+        logging.ERROR,
+        _("Bitbucket's answer made no sense"),
+        _("Please try again. If it happens twice, tell the people who run this site, and give them the code below."),
+    ),
+    "unavailable": Reason(
+        503,
+        logging.WARNING,
+        _("Signing in doesn't work at the moment"),
+        _("Bitbucket is down or overloaded, or the way there is. Please try again in a minute."),
+    ),
+    "rate_limited": Reason(
+        503,
+        logging.WARNING,
+        _("Too many sign-ins at once"),
+        _("Bitbucket answers this site only so often in an hour. Please try again in a few minutes."),
+    ),
+    "timed_out": Reason(
+        504, logging.WARNING, _("Bitbucket took too long"), _("It didn't answer in time. Please try again in a minute.")
+    ),
+    "misconfigured": Reason(
+        503,
+        logging.ERROR,
+        _("Sign-in isn't set up correctly"),
+        _(
+            "This site's settings for Bitbucket are incomplete or wrong. Please tell the people who run this "
+            "site, and give them the code below."
+        ),
+    ),
+}
+
+
+def answer(request: HttpRequest, error: BitbucketAuthError, alias: str, next_url: str = "") -> HttpResponse:
+    """Answer a failed sign-in: one log line, one signal, and the error page or ``FAILURE_URL``."""
+    code, reason = _reason(error)
+    status = 400 if isinstance(error, StateError) else reason.status
+    trail = "BB-" + "".join(secrets.choice(_TRAIL) for _ in range(4))
+    # `%s` of an error of ours holds no secret, and Bitbucket's words only as `%r`: they can't forge a second line.
+    logger.log(
+        reason.level,
+        "Sign-in failed: %s (trail %s, provider %s, status %s): %s",
+        code,
+        trail,
+        alias,
+        status,
+        str(error) or type(error).__name__,
+        extra={"reason": code, "trail": trail, "provider": alias, "status": status},
+    )
+    login_refused.send_robust(sender=type(error), request=request, provider=alias, reason=code, trail=trail)
+    message = (error.message if isinstance(error, LoginRefused) else "") or str(reason.message)
+    response: HttpResponse
+    if url := _failure_url(alias):
+        messages.error(request, f"{message} ({trail})", fail_silently=True)
+        separator = "&" if "?" in url else "?"
+        response = HttpResponseRedirect(f"{url}{separator}{urlencode({'reason': code, 'trail': trail})}")
+    else:
+        context = {
+            "reason": code,
+            "title": reason.title,
+            "message": message,
+            "trail": trail,
+            "login_url": navigation.url_of("login", alias, next_url) if reason.again else None,
+            "detail": str(error) if settings.DEBUG and code in _TECHNICAL else "",
+        }
+        response = pages.page(request, "error", context, status)
+    if isinstance(error, BitbucketUnavailable) and error.retry_after is not None:
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return response
+
+
+def _reason(error: BitbucketAuthError) -> tuple[str, Reason]:
+    if error.reason in REASONS:
+        return error.reason, REASONS[error.reason]
+    code = "vetoed" if isinstance(error, LoginRefused) else "bad_answer"
+    return code, REASONS[code]
+
+
+def _failure_url(alias: str) -> str | None:
+    try:
+        url = conf.provider_settings(alias).failure_url
+    except ConfigurationError:
+        return None
+    return resolve_url(url) if url else None

@@ -1,0 +1,193 @@
+"""The views. They only conduct: what Bitbucket is asked, who may come in and what is written is decided elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from django.conf import settings
+from django.contrib import auth
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET, require_http_methods
+
+from . import accounts, backends, conf, failures, navigation, pages, policies, state
+from .bitbucket import Provider
+from .bitbucket.responses import authorization_error
+from .exceptions import BitbucketAuthError, StateError
+from .oauth.grants import AuthorizationCode
+from .oauth.oauth2 import code_verifier
+
+#: What a browser adds to the callback's path when we sent it there again for its strict cookie.
+AGAIN = "again"
+
+
+@pages.guarded
+@csrf_protect
+@require_http_methods(["GET", "HEAD", "POST"])
+def login(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpResponse:
+    """Start a sign-in: on to Bitbucket, or a page with one button that does so.
+
+    Of the parameters only ``next`` is used: others would let anybody choose what is asked of Bitbucket.
+    """
+    _known_or_404(alias)
+    asked = request.POST if request.method == "POST" else request.GET
+    next_url = navigation.safe_next(request, asked.get("next"))
+    try:
+        configuration = conf.provider_settings(alias)
+        backends.installed()
+        return _start(request, configuration, next_url)
+    except BitbucketAuthError as error:
+        return failures.answer(request, error, alias, next_url)
+
+
+@pages.guarded
+@csrf_exempt  # so that a POST is told 405 and not 403; nothing is read from its body
+@require_GET
+@sensitive_variables()
+def callback(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpResponse:
+    """Finish a sign-in with what Bitbucket sent the browser back with (RFC 6749, 4.1.2).
+
+    GET only: mail scanners and link previews send HEAD, which must not spend the code.
+    """
+    _known_or_404(alias)
+    answer = _Answer.take(request)
+    try:
+        configuration = conf.provider_settings(alias)
+        provider = conf.provider(configuration)
+        path, backend = backends.installed()
+        attempt = _attempt(request, provider, configuration, answer)
+    except BitbucketAuthError as error:
+        return _without_attempt(request, error, alias, answer)
+    try:
+        state.spend(attempt, configuration.state_max_age)
+        login = _redeem(provider, configuration, attempt, answer)
+        user = backend.authenticate(request, bitbucket_login=login)
+        auth.login(request, user, backend=path)
+        response = _onward(request, navigation.success_url(request, configuration, attempt.next))
+    except BitbucketAuthError as error:
+        response = _without_attempt(request, error, alias, answer, attempt.next)
+    state.forget(request, response, attempt.state)
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came with the callback. Its members are secrets until the code is redeemed."""
+
+    state: str = field(default="", repr=False)
+    code: str = field(default="", repr=False)
+    error: str = ""
+    error_description: str = ""
+
+    @classmethod
+    def take(cls, request: HttpRequest) -> Self:
+        """Read the answer, and take it out of the request: error mails and monitors print query strings."""
+        parameters = request.GET.copy()
+        found = cls(**{name: parameters.get(name, "") for name in cls.__slots__})
+        for name in {"state", "code"} & parameters.keys():
+            parameters[name] = "***"
+        request.GET = parameters  # type: ignore[assignment]
+        request.META["QUERY_STRING"] = parameters.urlencode()
+        for name in {"REQUEST_URI", "RAW_URI"} & request.META.keys():
+            request.META[name] = request.get_full_path()
+        return found
+
+
+def _start(request: HttpRequest, configuration: conf.ProviderSettings, next_url: str) -> HttpResponse:
+    """On to Bitbucket by a redirect after a deliberate GET, by the forwarding page after a POST; else the button."""
+    redirect_uri = navigation.redirect_uri(request, configuration)
+    elsewhere = navigation.other_host(request, configuration, next_url)
+    posted = request.method == "POST"
+    if not posted and not (
+        request.method == "GET" and configuration.login_on_get and navigation.is_deliberate(request)
+    ):
+        return _button(request, configuration, next_url)
+    if elsewhere:
+        return pages.forward(request, elsewhere) if posted else HttpResponseRedirect(elsewhere)
+    provider = conf.provider(configuration)
+    verifier = code_verifier() if configuration.pkce else None
+    attempt = state.new(provider, redirect_uri, next_url, verifier)
+    url = provider.authorization_url(redirect_uri, attempt.state, verifier)
+    response = pages.forward(request, url, _("Taking you to Bitbucket.")) if posted else HttpResponseRedirect(url)
+    state.remember(request, response, attempt, configuration.state_max_age)
+    return response
+
+
+def _button(request: HttpRequest, configuration: conf.ProviderSettings, next_url: str) -> HttpResponse:
+    context = {
+        "login_url": navigation.url_of("login", configuration.alias),
+        "next": next_url,
+        "provider_name": conf.provider_class(configuration.kind).name,
+    }
+    response = pages.page(request, "login", context)
+    # The form's POST needs its origin: from a `no-referrer` page it is "null", which Django's CSRF check refuses.
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _attempt(
+    request: HttpRequest, provider: Provider, configuration: conf.ProviderSettings, answer: _Answer
+) -> state.LoginState:
+    """The started login that the answer belongs to: this browser's, fresh, of this provider, for this client."""
+    attempt = state.find(request, answer.state)
+    if (attempt.provider, attempt.fingerprint, attempt.intent) != (
+        configuration.alias,
+        state.fingerprint(provider),
+        "login",
+    ):
+        raise StateError("the sign-in was started at another provider, or its settings have changed", "state_mismatch")
+    state.check_age(attempt, configuration.state_max_age)
+    return attempt
+
+
+@sensitive_variables()
+def _redeem(
+    provider: Provider, configuration: conf.ProviderSettings, attempt: state.LoginState, answer: _Answer
+) -> accounts.BitbucketLogin:
+    """Code → token → profile → policy: who this is, proved by this very attempt."""
+    if answer.error:
+        raise authorization_error(answer.error, answer.error_description)
+    if not answer.code:
+        raise StateError("the callback has neither a code nor an error", "bad_answer")
+    token = provider.fetch_token(AuthorizationCode(answer.code, attempt.redirect_uri, attempt.verifier))
+    profile, memberships = provider.fetch_identity(token, configuration.required_workspaces)
+    try:
+        policies.check_membership(profile, memberships)
+    except policies.MembershipRefused as refusal:
+        if refusal.reason == "not_a_member":
+            accounts.forget_tokens(profile)
+        raise
+    return accounts.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent)
+
+
+def _without_attempt(
+    request: HttpRequest, error: BitbucketAuthError, alias: str, answer: _Answer, next_url: str = ""
+) -> HttpResponse:
+    """Answer a failed callback, kindly to those who only pressed "back" after they had signed in."""
+    if isinstance(error, StateError) and error.reason in ("state_missing", "state_reused"):
+        if request.user.is_authenticated:
+            return HttpResponseRedirect(navigation.success_url(request, conf.provider_settings(alias)))
+        if _strict() and AGAIN not in request.GET and request.headers.get("Sec-Fetch-Site") != "same-origin":
+            # A strict session cookie isn't sent with a step that Bitbucket began. One more step of our own shows
+            # whether this person is signed in; it carries no answer, so nothing can be spent, and happens once.
+            return pages.forward(request, f"{request.path}?{AGAIN}=1")
+        if answer.error == "access_denied" and not answer.state:
+            # It isn't known whether Bitbucket sends the state back with a denial.
+            error = authorization_error(answer.error, answer.error_description)
+    return failures.answer(request, error, alias, next_url)
+
+
+def _onward(request: HttpRequest, url: str) -> HttpResponse:
+    return pages.forward(request, url) if _strict() else HttpResponseRedirect(url)
+
+
+def _strict() -> bool:
+    return str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict"
+
+
+def _known_or_404(alias: str) -> None:
+    if isinstance(getattr(settings, "BITBUCKET_AUTH", {}), dict) and alias not in conf.aliases():
+        raise Http404(f"BITBUCKET_AUTH has no provider {alias!r}")
