@@ -1,0 +1,220 @@
+"""System checks: what is missing or wrong, each with what to do about it. Ids are listed in the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
+
+from . import conf, validators
+from .exceptions import ConfigurationError
+from .oauth import urls
+from .validators import Problem
+
+_PER_PROCESS = ("django.core.cache.backends.locmem.", "django.core.cache.backends.dummy.")
+
+
+def _error(problem: Problem) -> Error:
+    return Error(problem.message, hint=problem.hint, id=f"bitbucket_auth.{problem.number}")
+
+
+def _warning(problem: Problem) -> CheckWarning:
+    return CheckWarning(problem.message, hint=problem.hint, id=f"bitbucket_auth.{problem.number}")
+
+
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """``BITBUCKET_AUTH``, ``BITBUCKET_AUTH_TOKEN_KEYS`` and the credentials."""
+    found: list[CheckMessage] = []
+    keys = getattr(settings, "BITBUCKET_AUTH_TOKEN_KEYS", None)
+    if keys is not None and (problem := validators.token_keys_problem(keys)):
+        found.append(_error(problem))
+    names = conf.aliases()
+    if not names:
+        found += map(_error, conf.problems(conf.DEFAULT_ALIAS))
+    for alias in names:
+        if problems := list(conf.problems(alias)):
+            found += map(_error, problems)
+        else:
+            found += map(_error, _credential_errors(alias))
+            # A warning, so that tests and builds run without secrets; an error of `check --deploy`.
+            found += map(_warning, _missing_credentials(alias, "W001"))
+            found += map(_warning, _doors(alias))
+    return found
+
+
+def _credential_errors(alias: str) -> Iterator[Problem]:
+    for name in ("CLIENT_ID", "CLIENT_SECRET"):
+        try:
+            conf.credential(alias, name)
+        except ConfigurationError as error:
+            yield _split("E011", str(error))
+
+
+def _missing_credentials(alias: str, number: str) -> Iterator[Problem]:
+    for name in ("CLIENT_ID", "CLIENT_SECRET"):
+        try:
+            missing = not conf.credential(alias, name)
+        except ConfigurationError:
+            continue  # E011 tells of it
+        if missing:
+            yield _split(number, conf.missing_credential(alias, name))
+
+
+def _split(number: str, text: str) -> Problem:
+    """A sentence that says what is wrong, and the others as the hint."""
+    message, _, hint = text.partition(". ")
+    return Problem(number, message.rstrip(".") + ".", hint)
+
+
+def _doors(alias: str) -> Iterator[Problem]:
+    given = conf.given(alias)
+    workspaces = tuple(given.get("WORKSPACES", ()))
+    where = f"BITBUCKET_AUTH[{alias!r}]"
+    if not workspaces:
+        yield Problem(
+            "W002",
+            f"{where} has no WORKSPACES: anybody with a Bitbucket account can sign in.",
+            "List the workspaces whose members may come in, or say that you mean everybody: WORKSPACES=['*'].",
+        )
+    if slugs := [name for name in workspaces if name != "*" and not name.startswith("{")]:
+        yield Problem(
+            "W003",
+            f"{where}['WORKSPACES'] names {', '.join(map(repr, slugs))} by slug, which can be renamed and taken over.",
+            "Use the uuid in braces: https://api.bitbucket.org/2.0/workspaces/<slug> shows it.",
+        )
+    if _loopback(alias):
+        yield _loopback_problem("W004", alias)
+
+
+def _loopback(alias: str) -> bool:
+    given = conf.given(alias)
+    return any(urls.is_loopback(given[name]) for name in ("BASE_URL", "API_URL") if name in given)
+
+
+def _loopback_problem(number: str, alias: str) -> Problem:
+    return Problem(
+        number,
+        f"BITBUCKET_AUTH[{alias!r}] believes what answers on this very machine.",
+        "Fine for a simulator during development; remove BASE_URL and API_URL before you deploy.",
+    )
+
+
+def check_project(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What the project has to have besides: the backend, the URLs, sessions, a shared cache."""
+    return [
+        *map(_error, _backend()),
+        *map(_error, _urls()),
+        *map(_error, _middleware()),
+        *map(_error, _callback_urls()),
+        *map(_warning, _cache()),
+        *map(_warning, _user_model()),
+    ]
+
+
+def _backend() -> Iterator[Problem]:
+    from . import backends
+
+    try:
+        backends.installed()
+    except ConfigurationError as error:
+        yield _split("E012", str(error))
+    except ImportError as error:
+        yield Problem("E012", f"AUTHENTICATION_BACKENDS can't be imported: {error}.", "Correct the path.")
+
+
+def _urls() -> Iterator[Problem]:
+    try:
+        reverse("bitbucket_auth:login")
+    except NoReverseMatch:
+        yield Problem(
+            "E013",
+            "The URLs of django_bitbucket_auth aren't included.",
+            "Add path('bitbucket/', include('django_bitbucket_auth.urls')) to urlpatterns.",
+        )
+
+
+def _middleware() -> Iterator[Problem]:
+    for path in (
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ):
+        if not any(_derives(installed, path) for installed in settings.MIDDLEWARE):
+            yield Problem("E014", f"MIDDLEWARE lacks {path}.", "Add it: nobody can stay signed in without.")
+
+
+def _derives(installed: str, path: str) -> bool:
+    try:
+        found, wanted = import_string(installed), import_string(path)
+    except ImportError:
+        return False  # Django says so itself
+    return isinstance(found, type) and issubclass(found, wanted)
+
+
+def _callback_urls() -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for alias in conf.aliases():
+        given = conf.given(alias)
+        url = given.get("CALLBACK_URL") if isinstance(given, dict) else None
+        if isinstance(url, str) and url:
+            if url in seen:
+                yield Problem(
+                    "E015",
+                    f"The providers {seen[url]!r} and {alias!r} have the same CALLBACK_URL.",
+                    "Give each its own, with its alias before callback/: an answer of one must not reach the other.",
+                )
+            seen[url] = alias
+
+
+def _cache() -> Iterator[Problem]:
+    if settings.CACHES["default"]["BACKEND"].startswith(_PER_PROCESS):
+        yield Problem(
+            "W005",
+            "The default cache isn't shared between processes, so a started login can be used once in each of them.",
+            "Use a shared one in CACHES['default']: Redis, Memcached, the database or files.",
+        )
+
+
+def _user_model() -> Iterator[Problem]:
+    from django.contrib.auth import get_user_model
+
+    user = get_user_model()
+    known = {user.USERNAME_FIELD, user.get_email_field_name(), "first_name", "last_name", "password"}
+    wanted = [
+        field.name
+        for field in user._meta.concrete_fields
+        if field.name not in known and field.editable and not (field.blank or field.primary_key or field.has_default())
+    ]
+    if wanted and not _creates_users_itself():
+        yield Problem(
+            "W006",
+            f"The user model requires {', '.join(wanted)}, which a Bitbucket profile doesn't have.",
+            "Override create_user() of BitbucketBackend, and name your class in AUTHENTICATION_BACKENDS.",
+        )
+
+
+def _creates_users_itself() -> bool:
+    from . import backends
+
+    try:
+        _, backend = backends.installed()
+    except (ConfigurationError, ImportError):
+        return True  # E012 tells of it
+    return type(backend).create_user is not backends.BitbucketBackend.create_user
+
+
+def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What is fine at home and not on a server (``check --deploy``)."""
+    found: list[CheckMessage] = []
+    for alias in conf.aliases():
+        if any(conf.problems(alias)):
+            continue
+        if _loopback(alias) and not settings.DEBUG:
+            found.append(_error(_loopback_problem("E016", alias)))
+        found += map(_error, _missing_credentials(alias, "E017"))
+    return found
