@@ -62,8 +62,7 @@ class Server:
 
     def problem(self, what: str) -> ServerProblem:
         """What happened, with the child's last words."""
-        if not self.alive:
-            self._reader.join(1)
+        self._reader.join(0.3)  # what it just said may still be on its way
         return ServerProblem("\n    ".join([f"The {self.name} {what}. It said last:", *self.lines]))
 
     def wait_until_up(self, port: int) -> None:

@@ -6,4 +6,4 @@ from django.http import HttpRequest
 
 def simulator(request: HttpRequest) -> dict[str, str]:
     """``simulator_url``: where the simulated Bitbucket runs; empty when the real one is used."""
-    return {"simulator_url": settings.SIMULATOR_URL if settings.SIMULATOR else ""}
+    return {"simulator_url": getattr(settings, "SIMULATOR_URL", "")}

@@ -147,6 +147,12 @@ def test_the_simulator_is_refused_without_debug() -> None:
     assert "BITBUCKET_SIMULATOR=1 lets anybody in" in done.stderr
 
 
+def test_the_system_checks_have_nothing_to_say_about_it() -> None:
+    done = run("manage.py", "check", DEBUG="1", BITBUCKET_SIMULATOR="1")
+    assert done.returncode == 0
+    assert done.stdout.startswith("System check identified no issues")
+
+
 def test_without_debug_the_site_needs_a_secret_key_of_its_own() -> None:
     done = settings()
     assert done.returncode == 1
