@@ -58,7 +58,7 @@ class Dials:
 
     def _turn(self, request: SimulatorRequest) -> Answer:
         # Another site's page may not turn dials in somebody's browser.
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if request.from_elsewhere:
             return pages.problem(403, "Dials are turned from this page only.")
         form = dict(request.form)
         try:

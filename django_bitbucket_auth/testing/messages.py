@@ -41,6 +41,11 @@ class SimulatorRequest:
         return parse_qsl(self.query, keep_blank_values=True)
 
     @property
+    def from_elsewhere(self) -> bool:
+        """Whether a browser says that another site's page sent this."""
+        return self.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+    @property
     def form(self) -> list[tuple[str, str]]:
         """The body's parameters, in order, with duplicates; none if the body is no form."""
         if not self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):

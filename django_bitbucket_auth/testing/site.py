@@ -50,6 +50,9 @@ class Site:
             return redirect_answer(error.in_uri(str(error.redirect_uri)))
         if request.method != "POST":
             return pages.consent(self.world, fields, scopes)
+        if request.from_elsewhere:
+            # Nobody consents by a form on somebody else's page.
+            return pages.problem(403, "Consent is given on this page only.")
         return self._decide(uri, dict(asked), details["request"])
 
     def _decide(self, uri: str, form: dict[str, str], asked: Request) -> Answer:

@@ -64,7 +64,7 @@ class Conversation:
     def code(self, person: str = "jane", **changes: str | None) -> str:
         return returned(self.choose(person, **changes))["code"]
 
-    def token(self, headers: dict[str, str] | None = None, **form: str | None) -> Answer:
+    def token(self, headers: dict[str, str] | None = None, /, **form: str | None) -> Answer:
         """Ask the token endpoint, as the registered client unless ``headers`` are given."""
         if headers is None:
             headers = basic(self.simulator.client_id, self.simulator.client_secret)

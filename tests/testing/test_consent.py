@@ -5,7 +5,7 @@ import re
 import pytest
 from testing.conversation import CALLBACK, Conversation, returned, told
 
-from django_bitbucket_auth.testing import BitbucketSimulator, Person
+from django_bitbucket_auth.testing import BitbucketSimulator, Person, RegisteredClient
 
 MISCONFIGURED = "This integration is misconfigured. Contact the vendor for assistance."
 
@@ -59,6 +59,14 @@ def test_a_choice_leads_back_with_code_and_state(talk: Conversation) -> None:
 
 def test_a_request_without_state_is_answered_without(talk: Conversation) -> None:
     assert set(returned(talk.choose("jane", state=None))) == {"code"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_nobody_consents_on_another_sites_page(talk: Conversation, site: str) -> None:
+    form = talk.question() | {"person": "jane"}
+    answer = talk.send("POST", "/site/oauth2/authorize", form, sec_fetch_site=site)
+    assert answer.status == 403
+    assert "Location" not in answer.headers
 
 
 def test_nobody_of_that_name(talk: Conversation) -> None:
@@ -133,6 +141,11 @@ def test_a_registered_callback_may_match_as_a_prefix(simulator: BitbucketSimulat
     simulator.rules.callback_prefix = True
     assert talk.ask(redirect_uri=f"{CALLBACK}more").status == 200
     assert talk.ask(redirect_uri="http://testserver/").status == 400
+
+
+def test_what_is_no_address_is_no_callback() -> None:
+    assert not RegisteredClient().accepts("http://[", prefix=False)
+    assert RegisteredClient().accepts("http://[::1]/", prefix=False)
 
 
 def test_without_redirect_uri_the_registered_callback_is_used(

@@ -3,7 +3,7 @@
 import pytest
 from testing.conversation import Conversation, told
 
-from django_bitbucket_auth.testing import Email, Fault, Person, Rules
+from django_bitbucket_auth.testing import Email, Fault, Person, RegisteredClient, Rules
 
 
 def test_an_endpoint_fails_until_it_is_healed(talk: Conversation) -> None:
@@ -165,7 +165,7 @@ def test_a_reset_is_a_new_beginning(talk: Conversation) -> None:
     assert len(simulator.people["jane"].emails) == 2
     assert "eve" not in simulator.people
     assert "acme" in simulator.workspaces
-    assert simulator.callback_url is None
+    assert simulator.client == RegisteredClient()
     assert simulator.rules == Rules()
     assert simulator.clock_offset == 0
     assert talk.api("user", talk.sign_in()["access_token"]).status == 200

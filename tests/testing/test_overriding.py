@@ -15,10 +15,12 @@ from django_bitbucket_auth.testing import (
     simulated_bitbucket,
 )
 
+SETTING = "BITBUCKET_AUTH"
+
 
 def configured() -> Any:
     """The setting as it is now."""
-    return settings.BITBUCKET_AUTH
+    return getattr(settings, SETTING)
 
 
 @override_settings(BITBUCKET_AUTH={"default": {"CLIENT_ID": "a", "PKCE": False}, "other": {}})
@@ -33,11 +35,10 @@ def test_keys_are_merged_and_restored() -> None:
 
 @override_settings()
 def test_without_the_setting_there_is_the_default_provider() -> None:
-    if hasattr(settings, "BITBUCKET_AUTH"):
-        del settings.BITBUCKET_AUTH
+    delattr(settings, SETTING)
     with override_provider("dc", CLIENT_ID="b"):
         assert configured() == {"default": {}, "dc": {"CLIENT_ID": "b"}}
-    assert not hasattr(settings, "BITBUCKET_AUTH")
+    assert not hasattr(settings, SETTING)
 
 
 @override_settings(BITBUCKET_AUTH=None)
@@ -58,10 +59,10 @@ def test_it_works_as_a_decorator() -> None:
 
 
 def test_the_setting_is_restored_after_an_error() -> None:
-    before = getattr(settings, "BITBUCKET_AUTH", None)
+    before = getattr(settings, SETTING, None)
     with pytest.raises(ZeroDivisionError), override_provider("default", CLIENT_ID="b"):
         1 / 0  # noqa: B018
-    assert getattr(settings, "BITBUCKET_AUTH", None) == before
+    assert getattr(settings, SETTING, None) == before
 
 
 def test_the_app_sees_the_simulator() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
 import django_bitbucket_auth.testing
+from django_bitbucket_auth.conf import provider_settings
 from django_bitbucket_auth.testing import BitbucketSimulator
 
 
@@ -47,8 +47,8 @@ def test_what_is_not_named_is_not_there() -> None:
 
 def test_the_provider_points_at_the_server(bitbucket: BitbucketSimulator, bitbucket_server: BitbucketSimulator) -> None:
     assert bitbucket is bitbucket_server
-    provider = settings.BITBUCKET_AUTH["default"]
-    assert (provider["BASE_URL"], provider["API_URL"]) == (bitbucket.url, bitbucket.url)
+    seen = provider_settings("default")
+    assert (seen.base_url, seen.api_url) == (bitbucket.url, bitbucket.url)
 
 
 @pytest.mark.parametrize("turn", [1, 2])

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_code_is_good_once(talk: Conversation) -> None:
     assert told(again)["error"] == "invalid_grant"
 
 
+def test_a_code_is_good_once_even_if_many_ask_at_the_same_time(talk: Conversation) -> None:
+    codes = [talk.code() for _ in range(5)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(talk.exchange, codes * 8))
+    assert sorted(answer.status for answer in answers) == [200] * 5 + [400] * 35
+    assert len(talk.simulator.requests_to("token")) == 40
+
+
 def test_a_code_is_spent_by_a_failed_attempt(talk: Conversation) -> None:
     code = talk.code()
     assert talk.exchange(code, redirect_uri="http://testserver/other/").status == 400
@@ -112,7 +121,7 @@ def test_pkce_may_be_ignored(talk: Conversation) -> None:
 
 
 def test_the_client_has_to_authenticate(talk: Conversation) -> None:
-    answer = talk.token(headers={}, grant_type="authorization_code", code="x")
+    answer = talk.token({}, grant_type="authorization_code", code="x")
     assert answer.status == 400
     assert told(answer) == UNAUTHENTICATED
     assert "WWW-Authenticate" not in answer.headers
@@ -124,35 +133,35 @@ def test_the_client_has_to_authenticate(talk: Conversation) -> None:
     ids=["empty", "no base64", "no UTF-8", "no colon", "another scheme"],
 )
 def test_what_is_no_basic_authentication_is_none(talk: Conversation, header: str) -> None:
-    assert told(talk.token(headers={"authorization": header})) == UNAUTHENTICATED
+    assert told(talk.token({"authorization": header})) == UNAUTHENTICATED
 
 
 @pytest.mark.parametrize("part", [0, 1])
 def test_wrong_credentials_are_refused(talk: Conversation, part: int) -> None:
     pair = [talk.simulator.client_id, talk.simulator.client_secret]
     pair[part] += "x"
-    answer = talk.token(headers=basic(*pair), grant_type="authorization_code")
+    answer = talk.token(basic(*pair), grant_type="authorization_code")
     assert answer.status == 400
     assert told(answer) == BAD_CREDENTIALS
 
 
 def test_credentials_may_be_encoded_as_the_rfc_wants(talk: Conversation) -> None:
     talk.simulator.client = RegisteredClient(client_secret="a+b%c")
-    assert talk.token(headers=basic(talk.simulator.client_id, "a%2Bb%25c")).status == 400
-    answer = talk.token(headers=basic(talk.simulator.client_id, "a%2Bb%25c"))
+    assert talk.token(basic(talk.simulator.client_id, "a%2Bb%25c")).status == 400
+    answer = talk.token(basic(talk.simulator.client_id, "a%2Bb%25c"))
     assert told(answer)["error_description"] == "Unsupported grant type: None"
 
 
 def test_credentials_in_the_body_are_refused(talk: Conversation) -> None:
     given = {"client_id": talk.simulator.client_id, "client_secret": talk.simulator.client_secret}
-    assert told(talk.token(headers={}, **given)) == UNAUTHENTICATED
+    assert told(talk.token({}, **given)) == UNAUTHENTICATED
 
 
 def test_credentials_in_the_body_may_do(talk: Conversation) -> None:
     talk.simulator.rules.body_credentials = True
     given = {"client_id": talk.simulator.client_id, "client_secret": talk.simulator.client_secret}
     answer = talk.token(
-        headers={},
+        {},
         grant_type="authorization_code",
         code=talk.code(),
         redirect_uri=CALLBACK,
