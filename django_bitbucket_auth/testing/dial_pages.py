@@ -56,7 +56,7 @@ def _credentials(simulator: BitbucketSimulator) -> str:
 def _people(simulator: BitbucketSimulator) -> str:
     rows = "".join(_person(simulator, person) for person in simulator.people.values())
     return (
-        "<h2>People</h2><div class=scroll><table><thead><tr><th>Who</th><th>Workspaces</th>"
+        "<h2>People</h2><div class=scroll><table class=stack><thead><tr><th>Who</th><th>Workspaces</th>"
         f"<th>Names</th><th>Account and tokens</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

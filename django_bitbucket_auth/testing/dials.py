@@ -52,6 +52,8 @@ class Dials:
                 return redirect_answer("/_simulator/")
             case "GET" | "HEAD", ["_simulator", "avatars", name]:
                 return self._picture(name.removesuffix(".svg"))
+            case "GET" | "HEAD", ["favicon.ico"]:
+                return _drawing("")
             case "POST", ["_simulator"]:
                 return self._turn(request)
         return pages.problem(404, "There is no such dial.")
@@ -70,6 +72,8 @@ class Dials:
     def _fault(self, form: Form) -> None:
         times = float(form["times"]) if form.get("times") else math.inf
         seconds = float(form.get("seconds") or 5)
+        if not 0 <= seconds <= 86400:
+            raise ValueError("seconds are between 0 and 86400")
         fault = Fault(form["endpoint"], times)
         match form["trouble"]:
             case "slow":
@@ -109,11 +113,15 @@ class Dials:
     def _picture(self, key: str) -> Answer:
         if key not in self.simulator.people:
             return pages.problem(404, "There is no such picture.")
-        initials = escape(self.simulator.people[key].initials)
-        svg = (
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
-            '<circle cx="32" cy="32" r="32" fill="#6b3fa0"/>'
-            '<text x="32" y="41" fill="#fff" font-family="sans-serif" font-size="26" '
-            f'text-anchor="middle">{initials}</text></svg>'
-        )
-        return Answer(200, {"Content-Type": "image/svg+xml"}, svg.encode())
+        return _drawing(self.simulator.people[key].initials)
+
+
+def _drawing(letters: str) -> Answer:
+    """A disc with letters on it."""
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
+        '<circle cx="32" cy="32" r="32" fill="#6b3fa0"/>'
+        '<text x="32" y="41" fill="#fff" font-family="sans-serif" font-size="26" '
+        f'text-anchor="middle">{escape(letters)}</text></svg>'
+    )
+    return Answer(200, {"Content-Type": "image/svg+xml"}, svg.encode())

@@ -35,7 +35,7 @@ def endpoint_named(segments: list[str]) -> str:
     match segments:
         case ["2.0", "user", "workspaces", _, "permission"]:
             return "permission"
-        case ["_simulator", *_] | [""]:
+        case ["_simulator", *_] | [""] | ["favicon.ico"]:
             return "simulator"
     return _BY_PATH.get(tuple(segments), "other")
 

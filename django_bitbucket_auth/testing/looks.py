@@ -26,5 +26,8 @@ border-collapse: collapse; width: 100%; } th, td { padding: .4rem .6rem; border-
 var(--line); text-align: left; vertical-align: top; } .row { display: flex; flex-wrap: wrap; gap:
 .5rem; align-items: end; margin: .5rem 0; } .row label { display: grid; font-size: .85rem; color:
 var(--dim); } select, input { padding: .4rem; border: 1px solid var(--line); border-radius: .5rem;
-background: var(--paper); max-width: 14rem; } code { overflow-wrap: anywhere; }
+background: var(--paper); max-width: 14rem; } @media (max-width: 48rem) { .stack thead { display: none; }
+  .stack tr, .stack td { display: block; border: 0; padding: .25rem 0; }
+  .stack tr { padding: .75rem 0; border-bottom: 1px solid var(--line); } }
+code { overflow-wrap: anywhere; }
 """

@@ -11,7 +11,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from .messages import Answer, SimulatorRequest
 from .rules import is_loopback
@@ -114,13 +113,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.send_error(HTTPStatus.LENGTH_REQUIRED)
             return
-        parts = urlsplit(self.path)
+        path, _, query = self.path.partition("?")
         headers: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
             headers[key] = f"{headers[key]}, {value}" if key in headers else value
         body = self.rfile.read(length)
-        answer = self.server.core(SimulatorRequest(self.command, parts.path, parts.query, headers, body))
+        answer = self.server.core(SimulatorRequest(self.command, path, query, headers, body))
         self._send(answer)
 
     def _send(self, answer: Answer) -> None:

@@ -60,8 +60,13 @@ class World:
         return time.time() + self.clock_offset
 
     def move_clock(self, by: float | timedelta) -> None:
-        """Let ``by`` (seconds or a timedelta) pass in Bitbucket. The site's own clock stays."""
+        """Let ``by`` (seconds or a timedelta) pass in Bitbucket. The site's own clock stays.
+
+        ``ValueError`` for more than a hundred years, and for what is no number.
+        """
         seconds = by.total_seconds() if isinstance(by, timedelta) else by
+        if not abs(self.clock_offset + seconds) < 100 * 365 * 86400:
+            raise ValueError("the clock goes a hundred years at most")
         with self.lock:
             self.clock_offset += seconds
 

@@ -49,6 +49,11 @@ def test_each_person_has_a_picture(talk: Conversation) -> None:
     assert talk.send("GET", "/_simulator/avatars/eve.svg").status == 404
 
 
+def test_what_browsers_ask_for_unasked_is_not_logged(talk: Conversation) -> None:
+    assert talk.send("GET", "/favicon.ico").headers["Content-Type"] == "image/svg+xml"
+    assert talk.simulator.requests == []
+
+
 def test_what_is_not_there_is_not_found(talk: Conversation) -> None:
     assert talk.send("GET", "/_simulator/else").status == 404
     assert talk.send("POST", "/_simulator/avatars/jane.svg").status == 404
@@ -139,6 +144,10 @@ def test_rules_are_chosen_by_hand(talk: Conversation) -> None:
         ("revoke", {"person": "eve"}),
         ("join", {"person": "jane", "workspace": "acme", "role": "god"}),
         ("clock", {"hours": "many"}),
+        ("clock", {"hours": "nan"}),
+        ("clock", {"hours": "1e9"}),
+        ("fault", {"endpoint": "user", "trouble": "slow", "seconds": "nan"}),
+        ("fault", {"endpoint": "user", "trouble": "slow", "seconds": "-1"}),
         ("fault", {"endpoint": "nowhere", "trouble": "500"}),
         ("fault", {"endpoint": "user", "trouble": "bad luck"}),
         ("rules", {"grace_seconds": "1"}),
