@@ -16,7 +16,7 @@ from django_bitbucket_auth.testing import BitbucketSimulator
 def imported_by(statement: str) -> set[str]:
     """The top-level modules a fresh interpreter has after ``statement``."""
     code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     return set(done.stdout.split())
 
 
