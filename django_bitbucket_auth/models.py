@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from .oauth.token import Token
 
 logger = logging.getLogger("django_bitbucket_auth")
+
+
+def _visible(text: str) -> str:
+    # Bitbucket's words, and a database takes neither U+0000 nor half a surrogate pair (RFC 6749, 3.3 has only these).
+    return "".join(re.findall(r"[!-~]", text))
 
 
 class BitbucketAccount(models.Model):
@@ -110,12 +116,21 @@ class BitbucketToken(models.Model):
         return self.key
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, but never the token columns of an existing row: ``tokens.write`` alone replaces a pair."""
-        if not self._state.adding and not args:
+        """Save, but never the token columns of an existing row: ``tokens.write`` alone replaces a pair.
+
+        Raises:
+            TypeError: for positional arguments.
+        """
+        if args:
+            raise TypeError("save() takes keyword arguments only")
+        if self._state.adding:
+            # Not the UPDATE that Django tries first for an instance made by hand with the id of a row.
+            kwargs["force_insert"] = True
+        else:
             asked: Iterable[str] | None = kwargs.get("update_fields")
             names = {field.name for field in self._meta.concrete_fields if not field.primary_key}
             kwargs["update_fields"] = (names if asked is None else set(asked)) - self.TOKEN_COLUMNS
-        super().save(*args, **kwargs)
+        super().save(**kwargs)
 
     def reveal(self) -> Token | None:
         """The token in the clear, or ``None`` if it can't be decrypted, which is logged.
@@ -126,6 +141,9 @@ class BitbucketToken(models.Model):
         from .oauth.token import Token
 
         try:
+            # The key is bound into the ciphertext; that the row is the key's own has to be seen, too.
+            if self.account_id is not None and self.key != self.key_of(self.account_id, self.provider):
+                raise crypto.Unsealable
             secrets = json.loads(crypto.unseal("token column", self.key, self.sealed))
         except crypto.Unsealable:
             logger.warning(
@@ -144,6 +162,11 @@ class BitbucketToken(models.Model):
         )
 
     @staticmethod
+    def key_of(account_pk: object, provider: str) -> str:
+        """The key of the one token that an account has at a provider."""
+        return f"account:{account_pk}:{provider}"
+
+    @staticmethod
     def columns(key: str, token: Token) -> dict[str, str | datetime | None]:
         """The token columns of the row ``key`` for a new pair."""
         secrets = {
@@ -153,8 +176,8 @@ class BitbucketToken(models.Model):
         }
         return {
             "sealed": crypto.seal("token column", key, json.dumps(secrets)),
-            "token_type": token.token_type,
-            "scope": " ".join(token.scopes),
+            "token_type": _visible(token.token_type)[:40],
+            "scope": " ".join(filter(None, map(_visible, token.scopes))),
             "expires_at": token.expires_at,
             "lease": "",
             "lease_until": None,

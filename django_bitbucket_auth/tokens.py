@@ -26,7 +26,7 @@ def write(
 
     One statement for an account that has one; ``new_account`` spares the look for a row that can't exist.
     """
-    key = f"account:{account.pk}:{configuration.alias}"
+    key = BitbucketToken.key_of(account.pk, configuration.alias)
     values = {
         **BitbucketToken.columns(key, token),
         "instance": account.instance,
