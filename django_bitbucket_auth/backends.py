@@ -67,7 +67,7 @@ class BitbucketBackend(ModelBackend):
         if not decide or not email or users.email_field() is None:
             return None
         database = router.db_for_write(BitbucketAccount)
-        found = users.model()._base_manager.using(database).filter(users.same_address(email))[:20]
+        found = users.model()._base_manager.using(database).filter(users.same_address(email))
         matches = [user for user in found if users.address_of(user) == users.fold_address(email)]
         if not matches:
             return None
@@ -83,7 +83,8 @@ class BitbucketBackend(ModelBackend):
         if isinstance(decide, str):
             decide = import_string(decide)
         if callable(decide):
-            if not decide(request=request, user=user, profile=login.profile):
+            # `is True`: the coroutine of an `async def` is true, too.
+            if decide(request=request, user=user, profile=login.profile) is not True:
                 raise LoginRefused("", "email_taken")
         else:
             user.set_unusable_password()

@@ -156,6 +156,12 @@ def _contradictions(alias: str, keys: dict[str, Any]) -> Iterator[Problem]:
             provider_class(kind)
         except ConfigurationError as error:
             yield Problem("E004", f"{where}: {error}", "Use 'cloud', or the dotted path of a Provider subclass.")
+    if isinstance(decide := keys.get("LINK_BY_EMAIL"), str) and not _is_callable(decide):
+        yield Problem(
+            "E003",
+            f"{where}['LINK_BY_EMAIL'] names no callable that can be imported.",
+            "Use True or False, a callable, or its dotted path.",
+        )
     api_url = keys.get("API_URL", ProviderSettings.__dataclass_fields__["api_url"].default)
     user = keys.get("ENDPOINTS", {}).get("user")
     if user and not urls.within(user, api_url):
@@ -173,6 +179,13 @@ def _contradictions(alias: str, keys: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
+def _is_callable(path: str) -> bool:
+    try:
+        return callable(import_string(path))
+    except ImportError:
+        return False
+
+
 def credential(alias: str, name: str) -> str:
     """``CLIENT_ID`` or ``CLIENT_SECRET``: the setting (a string, a callable or its dotted path), else the environment.
 
@@ -183,14 +196,11 @@ def credential(alias: str, name: str) -> str:
             the value.
     """
     value = given(alias).get(name)
-    if isinstance(value, str) and _DOTTED.fullmatch(value):
-        try:
-            found = import_string(value)
-        except ImportError:
-            found = None  # a value with dots in it, not a path
-        value = found if callable(found) else value
     variable = environment_variable(alias, name)
     try:
+        # A value with dots in it that names no callable is no path.
+        if isinstance(value, str) and _DOTTED.fullmatch(value) and _is_callable(value):
+            value = import_string(value)
         if callable(value):
             value = value()
         elif not value:
