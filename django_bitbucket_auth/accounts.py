@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from django.db import IntegrityError, OperationalError, router, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, router, transaction
 from django.db.models import Q
 from django.http import HttpRequest
 
@@ -62,15 +62,14 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
         raise LoginRefused("", "sign_up_closed")
     check_active(user, backend)
     locked = False
+    lost: set[str] = set()
     for _ in range(users.MOST_NAMES + 1):
-        fields = _patiently(partial(_new_fields, login, backend, database)) if user is None else {}
+        fields = _patiently(partial(_new_fields, login, backend, database, lost)) if user is None else {}
         try:
             return _write(request, login, backend, database, account, user, fields)
-        except (IntegrityError, OperationalError) as error:
+        except DatabaseError as error:
             fault = error
-        if isinstance(fault, OperationalError) and locked:
-            raise _busy(fault)
-        locked = locked or isinstance(fault, OperationalError)
+        locked = _worth_another(fault, locked)
         # Somebody was faster, or in the way. Who, is asked by the identity alone: a user found by name or address here
         # would hand this person somebody else's account (CVE-2025-61783).
         account = _patiently(partial(find, login.profile, database))
@@ -83,6 +82,7 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
             if not _name_taken(fields, database):
                 logger.warning("No user could be created for %s: %s", login.profile.uid, fault)
                 raise LoginRefused("", "email_taken")
+            lost.add(fields[users.model().USERNAME_FIELD].casefold())
     raise BitbucketUnavailable("no free user name was found in time")
 
 
@@ -101,7 +101,7 @@ def find(profile: Profile, database: str) -> BitbucketAccount | None:
         # Compared again here: a collation may take "é" for "e" or "A" for "a" (CVE-2024-32879).
         if row.uid == profile.uid and row.instance == profile.instance:
             found = row
-        elif row.account_id == profile.account_id and row.instance == profile.instance:
+        elif row.account_id is not None and (row.account_id, row.instance) == (profile.account_id, profile.instance):
             logger.error(
                 "The Atlassian account id of %s on %s is tied to another uid, %s. Nobody is signed in until one of the "
                 "accounts is deleted.",
@@ -145,7 +145,7 @@ def _ask(request: HttpRequest, login: BitbucketLogin, owner: User | None) -> Use
     for receiver, answer in answers:
         if isinstance(answer, LoginRefused):
             refusal = answer
-        elif isinstance(answer, users.model()) and answer.pk is not None:
+        elif isinstance(answer, users.model()) and answer.pk is not None and not answer._state.adding:
             named[answer.pk] = answer
         elif answer is not None:
             if answer is not False and not isinstance(answer, BaseException):
@@ -166,6 +166,15 @@ def _ask(request: HttpRequest, login: BitbucketLogin, owner: User | None) -> Use
     return next(iter(named.values()), None)
 
 
+def _worth_another(fault: DatabaseError, locked: bool) -> bool:
+    """Whether there has been a lock error by now. The second one, and what would fail again, ends the sign-in."""
+    if isinstance(fault, IntegrityError):
+        return locked
+    if isinstance(fault, OperationalError) and not locked:
+        return True
+    raise _busy(fault)
+
+
 def _owner(account: BitbucketAccount, answer: User | None) -> User:
     # An account is never tied to another user by a sign-in: whoever controls a receiver's answer could move in.
     if answer is not None and answer.pk != account.user_id:
@@ -173,8 +182,8 @@ def _owner(account: BitbucketAccount, answer: User | None) -> User:
     return account.user
 
 
-def _new_fields(login: BitbucketLogin, backend: BitbucketBackend, database: str) -> dict[str, str]:
-    """The fields of a user to be created: a name that is free, an address that nobody has."""
+def _new_fields(login: BitbucketLogin, backend: BitbucketBackend, database: str, lost: set[str]) -> dict[str, str]:
+    """The fields of a user to be created: a name that is free and wasn't ``lost``, an address that nobody has."""
     profile = login.profile
     fields = users.values_for(profile)
     email = profile.email or ""
@@ -186,21 +195,21 @@ def _new_fields(login: BitbucketLogin, backend: BitbucketBackend, database: str)
         return fields
     names = users.candidates(backend.username_for(profile))
     taken, email_taken = users.taken(names[:1], email, database)
-    if names[0].casefold() in taken:
+    if lost or names[0].casefold() in taken:
         taken, _ = users.taken(names, "", database)
     if email_taken:
         # Two users with one address would share what is mailed to it.
         logger.info("The new user for %s gets no e-mail address: another user has it", profile.uid)
         fields.pop(users.email_field() or "", None)
     for name in names:
-        if name.casefold() not in taken:
+        if name.casefold() not in taken | lost:
             return {users.model().USERNAME_FIELD: name, **fields}
     raise BitbucketUnavailable(f"the user names {names[0]!r} to {names[-1]!r} are all taken")
 
 
 def _name_taken(fields: dict[str, str], database: str) -> bool:
-    name = fields.get(users.model().USERNAME_FIELD, "")
-    return not users.named_by_email() and name.casefold() in users.taken([name], "", database)[0]
+    # Here the database's opinion counts, not Python's: a collation that takes "ádmin" for "admin" refuses the name.
+    return not users.named_by_email() and users.is_name(fields[users.model().USERNAME_FIELD], database)
 
 
 def _write(
@@ -285,5 +294,5 @@ def _patiently(call: Callable[[], T]) -> T:
         raise _busy(error) from None
 
 
-def _busy(error: OperationalError) -> BitbucketUnavailable:
-    return BitbucketUnavailable(f"the database is busy ({error})")
+def _busy(error: DatabaseError) -> BitbucketUnavailable:
+    return BitbucketUnavailable(f"the database refused the sign-in ({error})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import Q
+from django.db.models import Field, Q
 
 from .bitbucket import Profile
 from .exceptions import ConfigurationError
@@ -31,7 +31,7 @@ def model() -> type[User]:
 def email_field() -> str | None:
     """The name of the user model's e-mail field, if it has one."""
     name = model().get_email_field_name()
-    return name if _has_field(name) else None
+    return name if _field(name) else None
 
 
 def named_by_email() -> bool:
@@ -40,13 +40,18 @@ def named_by_email() -> bool:
 
 
 def values_for(profile: Profile) -> dict[str, str]:
-    """The user fields that a profile can fill, cut to their columns; blanks are left out."""
+    """The user fields that a profile can fill, cut to their columns.
+
+    Blanks are left out, and what a field's validators refuse: Bitbucket has addresses that Django has not.
+    """
     values = {}
     for name, source in _SOURCES.items():
-        field = email_field() if name == "email" else name
+        field = _field(model().get_email_field_name() if name == "email" else name)
         value = getattr(profile, source) or ""
-        if field and value and _has_field(field):
-            values[field] = value if name == "email" else value[: _length(field)]
+        if field and value:
+            value = value if name == "email" else value[: _length(field)]
+            if _is_valid(field, value):
+                values[field.name] = value
     return values
 
 
@@ -64,7 +69,7 @@ def suggest_name(profile: Profile) -> str:
 
 def candidates(name: str) -> list[str]:
     """The names to try, in order, each short enough for its column."""
-    length = _length(model().USERNAME_FIELD)
+    length = _length(_field(model().USERNAME_FIELD))
     suffixes = ["", *(f"-{number}" for number in range(2, MOST_NAMES + 1))]
     return [name[: length - len(suffix)] + suffix for suffix in suffixes]
 
@@ -84,6 +89,11 @@ def taken(names: list[str], email: str, database: str) -> tuple[set[str], bool]:
     rows = list(model()._base_manager.using(database).filter(query).values_list(*fields))
     found = {str(name).casefold() for name, _ in rows}
     return found, bool(email) and any(fold_address(str(address)) == fold_address(email) for _, address in rows)
+
+
+def is_name(name: str, database: str) -> bool:
+    """Whether the name is somebody's for the database, whose collation may be blind to accents."""
+    return model()._base_manager.using(database).filter(**{f"{model().USERNAME_FIELD}__iexact": name}).exists()
 
 
 def same_address(email: str) -> Q:
@@ -127,12 +137,21 @@ def build(fields: dict[str, Any]) -> User:
     return user
 
 
-def _has_field(name: str) -> bool:
+def _field(name: str) -> Field[Any, Any] | None:
     try:
-        return bool(model()._meta.get_field(name).concrete)
+        found = model()._meta.get_field(name)
     except FieldDoesNotExist:
+        return None
+    return found if isinstance(found, Field) and found.concrete else None
+
+
+def _is_valid(field: Field[Any, Any], value: str) -> bool:
+    try:
+        field.run_validators(value)
+    except ValidationError:
         return False
+    return True
 
 
-def _length(name: str) -> int:
-    return getattr(model()._meta.get_field(name), "max_length", None) or 150
+def _length(field: Field[Any, Any] | None) -> int:
+    return getattr(field, "max_length", None) or 150
