@@ -94,14 +94,15 @@ def _doors(alias: str) -> Iterator[Problem]:
 
 def _loopback(alias: str) -> bool:
     given = conf.given(alias)
-    return any(urls.is_loopback(given[name]) for name in ("BASE_URL", "API_URL") if name in given)
+    addresses = [given[name] for name in ("BASE_URL", "API_URL") if name in given]
+    return any(map(urls.is_loopback, [*addresses, *given.get("ENDPOINTS", {}).values()]))
 
 
 def _loopback_problem(number: str, alias: str) -> Problem:
     return Problem(
         number,
         f"BITBUCKET_AUTH[{alias!r}] believes what answers on this very machine.",
-        "Fine for a simulator during development; remove BASE_URL and API_URL before you deploy.",
+        "Fine for a simulator during development; remove BASE_URL, API_URL and ENDPOINTS before you deploy.",
     )
 
 
