@@ -185,8 +185,9 @@ def _send_once(request: requests.Request, network: Network, deadline: Deadline, 
             if isinstance(error, requests.ConnectTimeout):
                 raise BitbucketUnavailable(f"no connection to {place} within {connect} s") from None
             raise BitbucketTimeout(f"no answer from {place} within {min(read, left):.3g} s") from None
-        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
-            # `from None` and the class alone: the text of these errors can hold URLs and proxies with passwords.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            # `from None` and the class alone: the text of these errors can hold URLs, proxies with passwords and, where
+            # http.client refuses a header (a plain ValueError), the credential itself.
             raise BitbucketUnavailable(f"no answer from {place} ({_cause(error)})") from None
     response.raw = io.BytesIO(body)
     return response
