@@ -7,8 +7,9 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 _PORTS = {"https": 443, "http": 80}
-#: Whatever a server might decode or collapse into another path: dots, encoded dots and slashes, backslashes.
-_SLIPPERY = re.compile(r"(^|/)\.{1,2}(/|$)|%2e|%2f|%5c|\\|[\x00-\x20\x7f]", re.IGNORECASE)
+#: Whatever a server might decode or collapse into another path: dots (Tomcat, and so Data Center, takes ``..;`` for
+#: ``..``), encoded dots and slashes (twice, behind a proxy that decodes once), backslashes.
+_SLIPPERY = re.compile(r"(^|/)\.{1,2}(/|;|$)|%(25)*(2e|2f|5c)|\\|[\x00-\x20\x7f]", re.IGNORECASE)
 
 
 def split(url: str) -> SplitResult:
@@ -24,9 +25,19 @@ def split(url: str) -> SplitResult:
 
 
 def host(url: str) -> str:
-    """The host in lower case and IDNA."""
+    """The host in lower case and IDNA.
+
+    Of 2008, as requests resolves it: by Python's own codec (2003) ``faß.de`` would be ``fass.de``, another host.
+
+    Raises:
+        ValueError: it has none.
+    """
     name = split(url).hostname or ""
-    return name if name.isascii() else name.encode("idna").decode()
+    if name.isascii():
+        return name
+    import idna
+
+    return idna.encode(name, strict=True, std3_rules=True).decode()
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -64,7 +75,7 @@ def problem(url: object) -> str | None:
         return "isn't an absolute URL like https://bitbucket.example.com"
     if "@" in parts.netloc:
         return "holds a user name or password"
-    if parts.query or parts.fragment or _SLIPPERY.search(url.partition("://")[2]):
+    if parts.query or parts.fragment or _SLIPPERY.search(url):
         return "has a query, a fragment, or a path that isn't plain"
     if parts.scheme == "http" and not is_loopback(url):
         return "isn't https"
