@@ -20,6 +20,8 @@ class Helpers:
 
         All calls are over when this returns or raises; what is raised is the error of the first call that failed.
         """
+        if not calls:
+            return []
         first, *others = [_Call(call) for call in calls]
         waiting = [(other, self._start(other)) for other in others]
         first.run()
