@@ -200,14 +200,19 @@ class Provider:
         return tuple(Membership(name, "unknown", cause="this kind has no workspaces") for name in workspaces)
 
     def fetch_identity(self, token: Token, workspaces: tuple[str, ...]) -> tuple[Profile, tuple[Membership, ...]]:
-        """Profile and memberships, asked for at the same time."""
+        """Profile and memberships, asked for at the same time: one answer for each workspace, in their order."""
         if not workspaces:
             return self.fetch_profile(token), ()
         found: list[Any] = self._helpers.run(
             partial(self.fetch_profile, token), partial(self.fetch_memberships, token, workspaces)
         )
         profile, memberships = found
-        return profile, memberships
+        # None required and none answered must not look alike, and other workspaces prove nothing: `fetch_memberships`
+        # may be somebody else's code.
+        answers = {membership.workspace: membership for membership in memberships}
+        return profile, tuple(
+            answers.get(name) or Membership(name, "unknown", cause="nothing was answered") for name in workspaces
+        )
 
     def get(self, token: Token, url: str) -> requests.Response:
         """GET a URL of the API with the token.
