@@ -47,12 +47,13 @@ def token_error(response: requests.Response, grant: Grant) -> BitbucketAuthError
     if later := unavailable(response):
         return later
     body, status = json_object(response), response.status_code
-    error, description = str(body.get("error") or f"http_{status}"), str(body.get("error_description") or "")
+    error, description = _words(body.get("error")) or f"http_{status}", _words(body.get("error_description"))
     says = description.lower()
-    if "user is inactive" in says:
+    if "user is inactive" in f"{error} {description}".lower():
         return OAuthError(error, description, status, reason="inactive")
     if error in ("unauthorized_client", "invalid_client", "unsupported_grant_type") or any(
-        words in says for words in ("callback uri", "redirect_uri", "redirect uri", "unsupported grant type")
+        words in says
+        for words in ("client credentials", "callback uri", "redirect_uri", "redirect uri", "unsupported grant type")
     ):
         return ClientRefused(error, description, status)
     if error == "invalid_grant" or (error == "invalid_request" and "code" in says):
@@ -84,10 +85,17 @@ def api_error(response: requests.Response) -> BitbucketAuthError:
     detail = members.get("detail")
     if status == 403 and isinstance(detail, dict) and "required" in detail:
         return InsufficientScope(_strings(detail.get("required")), _strings(detail.get("granted")))
-    message = str(members.get("message") or "")
+    message = _words(error)
     if status == 401:
         return OAuthError("invalid_token", message, status, reason="client_refused")
     return OAuthError(f"http_{status}", message, status)
+
+
+def _words(value: object) -> str:
+    """An error as text: itself, or the ``message`` of an object in the API's form."""
+    if isinstance(value, dict):
+        value = value.get("message")
+    return value if isinstance(value, str) else ""
 
 
 def _strings(value: object) -> tuple[str, ...]:
