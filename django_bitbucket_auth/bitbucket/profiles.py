@@ -75,23 +75,23 @@ def parse_v2(
     if not isinstance(body, dict):
         raise ProfileError("the profile isn't a JSON object", "", reason="bad_answer")
     if body.get("type") != "user":
-        raise ProfileError(f"the profile is of the type {str(body.get('type'))[:40]!r}", "type", reason="not_a_person")
+        raise ProfileError(f"the profile is of the type {_shown(body.get('type'))}", "type", reason="not_a_person")
     if "account_status" in body and body["account_status"] != "active":
-        raise ProfileError(
-            f"the account's status is {str(body['account_status'])[:40]!r}", "account_status", reason="inactive"
-        )
+        status = _shown(body["account_status"])
+        raise ProfileError(f"the account's status is {status}", "account_status", reason="inactive")
     uuid = body.get("uuid")
     uid = uuid.lower() if isinstance(uuid, str) else ""
     if not _UUID.fullmatch(uid):
         raise ProfileError("the profile has no uuid", "uuid")
     display_name = text(body.get("display_name"))
     given_name, family_name = split_name(display_name)
-    account_id = text(body.get("account_id"))
+    account_id = body.get("account_id")
     return Profile(
         provider=provider,
         instance=instance,
         uid=uid,
-        account_id=account_id if 0 < len(account_id) <= 128 else None,
+        # Whole or not at all: an id that is tidied up may be somebody else's.
+        account_id=account_id if account_id and account_id == text(account_id, 128) else None,
         username=text(body.get("username")),
         nickname=text(body.get("nickname")),
         display_name=display_name,
@@ -133,6 +133,11 @@ def text(value: object, limit: int = 255) -> str:
     if not isinstance(value, str):
         return ""
     return " ".join(_UNSTORABLE.sub(" ", value).split())[:limit].rstrip()
+
+
+def _shown(value: object) -> str:
+    """A value for a message: a text cut short, of anything else (which may be nested too deep to print) its type."""
+    return repr(value[:40]) if isinstance(value, str) else type(value).__name__
 
 
 def _link(body: Mapping[str, Any], name: str) -> str:
