@@ -62,7 +62,7 @@ class CloudProvider(Provider):
         found: tuple[Email, ...] = ()
         try:
             for _ in range(MAX_PAGES):
-                page = self._json(token, str(url))
+                page = self._json(token, url if isinstance(url, str) else "")
                 found += parse_emails(page)
                 url = page.get("next")
                 if not url:
