@@ -1,0 +1,72 @@
+"""The steps of a sign-in, one by one, for tests that interfere between them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from django.http import HttpResponseBase
+from django.test import Client
+
+from django_bitbucket_auth.testing import BitbucketSimulator, SimulatorRequest
+
+#: What a browser says of a typed address, and of the way back from Bitbucket.
+TYPED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+SENT_BACK = {**TYPED, "Sec-Fetch-Site": "cross-site"}
+LOGIN, CALLBACK = "/bitbucket/login/", "/bitbucket/callback/"
+
+
+@dataclass
+class Started:
+    """A started login: the authorization URL and its parameters."""
+
+    url: str
+    response: Any
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.url).query).items()}
+
+    @property
+    def state(self) -> str:
+        return self.parameters["state"]
+
+
+def start(client: Client, path: str = LOGIN, *, secure: bool = False, **query: Any) -> Started:
+    """A typed visit of the login page, which leads to Bitbucket."""
+    response = client.get(path, query, headers=TYPED, secure=secure)
+    assert response.status_code == 302, response.content
+    return Started(response.headers["Location"], response)
+
+
+def code_for(simulator: BitbucketSimulator, started: Started, person: str = "jane") -> str:
+    """The code that Bitbucket gives when ``person`` consents."""
+    parts = urlsplit(started.url)
+    form = urlencode({**started.parameters, "person": simulator.person(person).key})
+    headers = {"host": parts.netloc, "content-type": "application/x-www-form-urlencoded"}
+    answer = simulator.handle(SimulatorRequest("POST", parts.path, headers=headers, body=form.encode()))
+    location = answer.headers.get("Location", "")
+    assert "code=" in location, answer
+    return parse_qs(urlsplit(location).query)["code"][0]
+
+
+def come_back(client: Client, path: str = CALLBACK, *, secure: bool = False, **query: Any) -> Any:
+    """The browser at the callback, sent there by Bitbucket."""
+    return client.get(path, query, headers=SENT_BACK, secure=secure)
+
+
+def reason_of(response: HttpResponseBase) -> str:
+    """The reason code on the error page."""
+    html = getattr(response, "content", b"").decode()
+    return html.partition('data-reason="')[2].partition('"')[0]
+
+
+def attempts_of(client: Client) -> list[str]:
+    """The names of the started logins in the client's jar, without those that were deleted."""
+    return [name for name, morsel in client.cookies.items() if "bitbucket_auth_" in name and morsel.value]
+
+
+def as_json(value: object) -> bytes:
+    return json.dumps(value).encode()
