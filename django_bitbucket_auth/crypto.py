@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.utils.encoding import force_bytes
+from django.views.decorators.debug import sensitive_variables
 
 from . import conf
 
@@ -28,6 +29,7 @@ class Unsealable(Exception):
     """The text wasn't sealed by us, for this purpose and context, with a key that is still configured."""
 
 
+@sensitive_variables()
 def seal(purpose: str, context: str, text: str) -> str:
     """Encrypt ``text`` for one purpose and context, with the newest key. ASCII, fit for a cookie.
 
@@ -40,6 +42,7 @@ def seal(purpose: str, context: str, text: str) -> str:
     return f"{PREFIX}{key_id}.{urlsafe_b64encode(sealed).decode().rstrip('=')}"
 
 
+@sensitive_variables()
 def unseal(purpose: str, context: str, sealed: str) -> str:
     """Decrypt what ``seal`` made for the same purpose and context.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from . import crypto
 from .fields import SealedField
@@ -51,8 +52,6 @@ class BitbucketAccount(models.Model):
     confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
-
-    tokens: models.Manager[BitbucketToken]
 
     class Meta:
         verbose_name = _("Bitbucket account")
@@ -132,6 +131,7 @@ class BitbucketToken(models.Model):
             kwargs["update_fields"] = (names if asked is None else set(asked)) - self.TOKEN_COLUMNS
         super().save(**kwargs)
 
+    @sensitive_variables()
     def reveal(self) -> Token | None:
         """The token in the clear, or ``None`` if it can't be decrypted, which is logged.
 
@@ -167,6 +167,7 @@ class BitbucketToken(models.Model):
         return f"account:{account_pk}:{provider}"
 
     @staticmethod
+    @sensitive_variables()
     def columns(key: str, token: Token) -> dict[str, str | datetime | None]:
         """The token columns of the row ``key`` for a new pair."""
         secrets = {
