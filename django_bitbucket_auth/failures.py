@@ -41,7 +41,7 @@ _TECHNICAL = frozenset({"misconfigured", "client_refused", "insufficient_scope"}
 REASONS: dict[str, Reason] = {
     "cancelled": Reason(
         403,
-        logging.INFO,
+        logging.WARNING,
         _("You were not signed in"),
         _(
             "Bitbucket was not allowed to tell this site who you are. If you change your mind, sign in again and "
@@ -50,7 +50,7 @@ REASONS: dict[str, Reason] = {
     ),
     "state_missing": Reason(
         400,
-        logging.INFO,
+        logging.WARNING,
         _("This sign-in was not started here"),
         _(
             "This browser has no record of the sign-in that Bitbucket answered: it may have begun in another "
@@ -59,12 +59,12 @@ REASONS: dict[str, Reason] = {
     ),
     "state_expired": Reason(
         400,
-        logging.INFO,
+        logging.WARNING,
         _("The sign-in took too long"),
         _("For your safety a sign-in has to be finished within a few minutes. Please sign in again."),
     ),
     "state_reused": Reason(
-        400, logging.INFO, _("This sign-in was used before"), _("Each sign-in works once. Please sign in again.")
+        400, logging.WARNING, _("This sign-in was used before"), _("Each sign-in works once. Please sign in again.")
     ),
     "state_mismatch": Reason(
         400,
@@ -74,7 +74,7 @@ REASONS: dict[str, Reason] = {
     ),
     "not_a_member": Reason(
         403,
-        logging.INFO,
+        logging.WARNING,
         _("You are not a member"),
         _(
             "This site is for members of certain Bitbucket workspaces, and your account is in none of them. Ask "
@@ -92,7 +92,7 @@ REASONS: dict[str, Reason] = {
     ),
     "vetoed": Reason(
         403,
-        logging.INFO,
+        logging.WARNING,
         _("You may not sign in here"),
         _(
             "This site doesn't let this Bitbucket account in. If you think that it should, ask the people who run "
@@ -101,7 +101,7 @@ REASONS: dict[str, Reason] = {
     ),
     "inactive": Reason(
         403,
-        logging.INFO,
+        logging.WARNING,
         _("This account is deactivated"),
         _(
             "The account is switched off, at Bitbucket or on this site. Ask the people who run the site to switch "
@@ -129,7 +129,7 @@ REASONS: dict[str, Reason] = {
     ),
     "email_required": Reason(
         403,
-        logging.INFO,
+        logging.WARNING,
         _("A confirmed e-mail address is needed"),
         _(
             "Your Bitbucket account has no confirmed e-mail address. Confirm one in Bitbucket's personal "
@@ -147,7 +147,7 @@ REASONS: dict[str, Reason] = {
     ),
     "sign_up_closed": Reason(
         403,
-        logging.INFO,
+        logging.WARNING,
         _("There is no account for you yet"),
         _("This site doesn't create accounts by itself. Ask the people who run it for one."),
     ),
@@ -208,6 +208,7 @@ REASONS: dict[str, Reason] = {
             "This site's settings for Bitbucket are incomplete or wrong. Please tell the people who run this "
             "site, and give them the code below."
         ),
+        again=False,
     ),
 }
 
