@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 #: A year in seconds: no access token of Bitbucket lives longer, and a larger number can overflow a date.
 _LONGEST = 366 * 24 * 3600
+#: What may stand in an Authorization header (RFC 6749, A.12, but no spaces): a line break would start another header.
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,14 @@ class Token:
             ValueError: there is no usable ``access_token``.
         """
         access_token = answer.get("access_token")
-        if not isinstance(access_token, str) or not access_token.strip() or not access_token.isascii():
+        if not _visible(access_token):
             raise ValueError("the answer has no access_token")
         refresh_token = answer.get("refresh_token")
         token_type = answer.get("token_type")
         return cls(
             access_token=access_token,
-            refresh_token=refresh_token if isinstance(refresh_token, str) else "",
-            token_type=token_type[:40] if isinstance(token_type, str) else "bearer",
+            refresh_token=refresh_token if _visible(refresh_token) else "",
+            token_type=token_type[:40] if _visible(token_type) else "bearer",
             scopes=_scopes(answer.get("scope")) or _scopes(answer.get("scopes")),
             expires_at=_expiry(answer.get("expires_in"), now or datetime.now(UTC)),
         )
@@ -58,11 +61,13 @@ class Token:
 
 def _scopes(value: object) -> tuple[str, ...]:
     """Scopes from a string (RFC 6749, 3.3: by spaces; Bitbucket's headers: by commas too) or a list."""
-    if isinstance(value, str):
-        return tuple(value.replace(",", " ").split())
-    if isinstance(value, (list, tuple)):
-        return tuple(item for item in value if isinstance(item, str))
-    return ()
+    found = value.replace(",", " ").split() if isinstance(value, str) else value
+    # A NUL or half a character would be refused by the database, and the login with it.
+    return tuple(filter(_visible, found)) if isinstance(found, (list, tuple)) else ()
+
+
+def _visible(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _VISIBLE.fullmatch(value) is not None
 
 
 def _expiry(value: object, now: datetime) -> datetime | None:
