@@ -1,5 +1,9 @@
 """The smallest project that runs the app: the one that the README describes, plus the admin."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import environ
 
 env = environ.Env()
@@ -16,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_bitbucket_auth",
+    "people",
 ]
 
 MIDDLEWARE = [
@@ -55,6 +60,13 @@ if DATABASES["default"]["ENGINE"].endswith(".mysql"):  # needs: mysql
 
     pymysql.install_as_MySQLdb()
 
+if DATABASES["default"]["ENGINE"].endswith(".sqlite3"):  # needs: sqlite
+    # A file, because each connection of a test with threads would have an empty memory of its own.
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir(), f"bitbucket_auth_{os.getpid()}.sqlite3"))}
+
+# Some tests run in a process of their own, with one of the models in people/.
+AUTH_USER_MODEL = env("TESTS_USER_MODEL", default="auth.User")
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -69,3 +81,5 @@ LOGIN_REDIRECT_URL = "/"
 ROOT_URLCONF = "urls"
 STATIC_URL = "static/"
 USE_TZ = True
+# Django 6.1's name for where mail goes; earlier ones don't look at it.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}

@@ -35,7 +35,6 @@ def test_the_tests_import_the_installed_wheel_and_not_the_checkout() -> None:
     "path",
     [
         "py.typed",
-        "locale/",
         "migrations/0001_initial.py",
         "static/bitbucket_auth/bitbucket_auth.css",
         "templates/bitbucket_auth/base.html",
