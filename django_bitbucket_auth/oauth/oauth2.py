@@ -68,8 +68,13 @@ def token_request(endpoint: str, grant: Grant, client_id: str, client_secret: st
         endpoint,
         data=body,
         headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-        auth=HTTPBasicAuth(client_id.encode(), client_secret.encode()),
+        auth=HTTPBasicAuth(_bytes(client_id), _bytes(client_secret)),
     )
+
+
+def _bytes(credential: str) -> bytes:
+    # The environment shows bytes that aren't UTF-8 as lone surrogates; they are sent as they were.
+    return credential.encode("utf-8", "surrogateescape")
 
 
 def parse_token(body: str) -> Token:
