@@ -7,6 +7,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 _PORTS = {"https": 443, "http": 80}
+_BRACKETED = re.compile(r"\[[^\[\]]+\](:\d*)?", re.ASCII)
 #: Whatever a server might decode or collapse into another path: dots (Tomcat, and so Data Center, takes ``..;`` for
 #: ``..``), encoded dots and slashes (twice, behind a proxy that decodes once), backslashes.
 _SLIPPERY = re.compile(r"(^|/)\.{1,2}(/|;|$)|%(25)*(2e|2f|5c)|\\|[\x00-\x20\x7f]", re.IGNORECASE)
@@ -19,6 +20,10 @@ def split(url: str) -> SplitResult:
         ValueError: it isn't one (also for what ``urlsplit`` finds only on access: ports, brackets).
     """
     parts = urlsplit(url)
+    # What stands beside brackets, some Pythons overlook: to them `[::1].attacker.example` is the host `::1`.
+    brackets = "[" in parts.netloc or "]" in parts.netloc
+    if brackets and not _BRACKETED.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise ValueError("not an address in brackets")
     if parts.scheme not in _PORTS or not parts.hostname or parts.port == 0:
         raise ValueError("not an absolute http(s) URL")
     return parts
