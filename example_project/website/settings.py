@@ -125,6 +125,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Cookies don't tell ports apart: other projects on localhost shall not lose their sessions to this.
 SESSION_COOKIE_NAME = "example_sessionid"
 CSRF_COOKIE_NAME = "example_csrftoken"
+# Signing in works with "Strict" as well, which keeps the session from all that starts at other sites.
+SESSION_COOKIE_SAMESITE = env.str("SESSION_COOKIE_SAMESITE", default="Lax")
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [PROJECT / "static"]
