@@ -14,7 +14,7 @@ autosectionlabel_prefix_document = True
 exclude_patterns = ["_build"]
 default_role = "any"
 nitpicky = True
-highlight_language = "python"
+highlight_language = "none"  # a block says its language itself
 
 html_theme = "alabaster"
 html_title = f"{project} {release}"
