@@ -55,8 +55,28 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
     """
     database = router.db_for_write(BitbucketAccount)
     account = _patiently(partial(find, login.profile, database))
-    user: User | None
     answer = _ask(request, login, account.user if account else None)
+    try:
+        return _settle(request, login, backend, database, account, answer)
+    except LoginRefused as refusal:
+        if account is not None or refusal.reason != "email_taken":
+            raise
+        # Taken by whom? A simultaneous first login of this very person may have committed since we looked.
+        account = _patiently(partial(find, login.profile, database))
+        if account is None:
+            raise
+    return _settle(request, login, backend, database, account, answer)
+
+
+def _settle(
+    request: HttpRequest,
+    login: BitbucketLogin,
+    backend: BitbucketBackend,
+    database: str,
+    account: BitbucketAccount | None,
+    answer: User | None,
+) -> User:
+    """Decide whose account it is, and write, again where others were in the way."""
     user = _owner(account, answer) if account else answer or backend.find_user(request, login)
     if user is None and not login.configuration.create_users:
         raise LoginRefused("", "sign_up_closed")

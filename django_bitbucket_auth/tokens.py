@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -41,4 +42,7 @@ def write(
 
 def forget(instance: str, uid: str, provider: str, *, using: str) -> None:
     """Delete the tokens that a person's account has at a provider."""
-    BitbucketToken.objects.using(using).filter(account__instance=instance, account__uid=uid, provider=provider).delete()
+    found = BitbucketToken.objects.using(using).filter(account__instance=instance, account__uid=uid, provider=provider)
+    # A transaction of its own, or a savepoint: a lock error must not spoil the caller's for the next try.
+    with transaction.atomic(using=using):
+        found.delete()
