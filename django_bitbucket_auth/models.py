@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -158,7 +159,7 @@ class BitbucketToken(models.Model):
             refresh_token=secrets["refresh_token"],
             token_type=self.token_type,
             scopes=tuple(self.scope.split()),
-            expires_at=self.expires_at,
+            expires_at=_aware(self.expires_at),
         )
 
     @staticmethod
@@ -179,9 +180,21 @@ class BitbucketToken(models.Model):
             "sealed": crypto.seal("token column", key, json.dumps(secrets)),
             "token_type": _visible(token.token_type)[:40],
             "scope": " ".join(filter(None, map(_visible, token.scopes))),
-            "expires_at": token.expires_at,
+            "expires_at": _storable(token.expires_at),
             "lease": "",
             "lease_until": None,
             "refused_at": None,
             "lost_at": None,
         }
+
+
+def _storable(moment: datetime | None) -> datetime | None:
+    """An aware time as ``USE_TZ`` wants it stored."""
+    return moment if moment is None or settings.USE_TZ else timezone.make_naive(moment, timezone.get_default_timezone())
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """A stored time, aware whatever ``USE_TZ`` says."""
+    if moment is None or timezone.is_aware(moment):
+        return moment
+    return timezone.make_aware(moment, timezone.get_default_timezone())
