@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from . import accounts, backends, conf, failures, navigation, pages, policies, state
 from .bitbucket import Provider
 from .bitbucket.responses import authorization_error
-from .exceptions import BitbucketAuthError, StateError
+from .exceptions import BitbucketAuthError, LoginRefused, StateError
 from .oauth.grants import AuthorizationCode
 from .oauth.oauth2 import code_verifier
 
@@ -65,6 +65,9 @@ def callback(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpRespo
         state.spend(attempt, configuration.state_max_age)
         login = _redeem(provider, configuration, attempt, answer)
         user = backend.authenticate(request, bitbucket_login=login)
+        if user is None:
+            # `login()` would take None for whoever is signed in already.
+            raise LoginRefused
         auth.login(request, user, backend=path)
         response = _onward(request, navigation.success_url(request, configuration, attempt.next))
     except BitbucketAuthError as error:

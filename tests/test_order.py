@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from django.db import connection, connections
 from django.dispatch import Signal
 from django.test import Client, override_settings
 from steps import reason_of
+from test_faults import USER
 
 from django_bitbucket_auth import views
+from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.bitbucket import CloudProvider
 from django_bitbucket_auth.exceptions import LoginRefused
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
@@ -32,6 +36,22 @@ class TwoFactorProvider(CloudProvider):
         if not profile.raw.get("has_2fa_enabled"):
             raise LoginRefused("Switch two-step verification on at Bitbucket first.")
         return profile
+
+
+class OvertakenBackend(BitbucketBackend):
+    """Another browser of the same person finishes its first login just before this one looks for users."""
+
+    def find_user(self, request: Any, login: Any) -> Any:
+        with override_settings(AUTHENTICATION_BACKENDS=["django_bitbucket_auth.backends.BitbucketBackend"]):
+            assert log_in(Client(), "jane").status_code == 302
+        return super().find_user(request, login)
+
+
+class SilentBackend(BitbucketBackend):
+    """A project's backend that has its own idea of no."""
+
+    def authenticate(self, *args: Any, **kwargs: Any) -> None:
+        return None
 
 
 @contextmanager
@@ -261,3 +281,36 @@ def test_two_requests_do_not_see_each_others_parameters(bitbucket: BitbucketSimu
 def test_the_session_names_our_backend(bitbucket: BitbucketSimulator, client: Client) -> None:
     log_in(client, "jane")
     assert client.session["_auth_user_backend"] == "django_bitbucket_auth.backends.BitbucketBackend"
+
+
+@override_settings(AUTHENTICATION_BACKENDS=["test_order.OvertakenBackend"])
+def test_an_address_taken_by_ones_own_other_tab_is_no_refusal(bitbucket: BitbucketSimulator, client: Client) -> None:
+    with override_provider("default", LINK_BY_EMAIL=True):
+        assert log_in(client, "jane").status_code == 302
+    assert User.objects.count() == BitbucketAccount.objects.count() == 1
+
+
+@override_settings(AUTHENTICATION_BACKENDS=["test_order.SilentBackend"])
+def test_a_backend_that_says_none_signs_nobody_in(bitbucket: BitbucketSimulator, client: Client) -> None:
+    client.force_login(User.objects.create_user("present"))
+    before = client.session["_auth_user_id"]
+    response = log_in(client, "jane")
+    assert response.status_code == 403 and reason_of(response) == "vetoed"
+    assert client.session["_auth_user_id"] == before and not BitbucketAccount.objects.exists()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_a_site_without_time_zones_keeps_when_tokens_expire(bitbucket: BitbucketSimulator, zone: str) -> None:
+    with override_settings(USE_TZ=False, TIME_ZONE=zone):
+        assert log_in(Client(), "jane").status_code == 302
+        token = BitbucketToken.objects.get().reveal()
+    assert token is not None and token.expires_at is not None
+    assert 7100 < (token.expires_at - datetime.now(UTC)).total_seconds() <= 7200
+
+
+def test_a_token_without_a_lifetime_has_none(bitbucket: BitbucketSimulator) -> None:
+    bitbucket.answer("token", 200, body=b'{"access_token": "a"}')
+    bitbucket.answer("user", 200, body=json.dumps(USER))
+    assert log_in(Client(), "jane").status_code == 302
+    token = BitbucketToken.objects.get().reveal()
+    assert token is not None and token.expires_at is None and not token.expired()
