@@ -21,7 +21,7 @@ html_title = f"{project} {release}"
 html_theme_options = {
     "description": "Sign in to Django with Bitbucket",
     "fixed_sidebar": True,
-    "page_width": "62rem",
+    "page_width": "68rem",
     "sidebar_width": "15rem",
     "show_powered_by": False,
 }
