@@ -1,0 +1,71 @@
+"""What the tests of this folder start: a simulated Bitbucket, the example site, strangers' pages, a browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from browser.chromium import Browser, browsing
+from browser.elsewhere import Elsewhere, serving
+from browser.example import Site, running
+from browser.person import Person
+
+from django_bitbucket_auth.testing import BitbucketSimulator
+
+
+@pytest.fixture(scope="session")
+def served_simulator() -> Iterator[BitbucketSimulator]:
+    with BitbucketSimulator().serving() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(served_simulator: BitbucketSimulator) -> BitbucketSimulator:
+    """As at its start: nothing was asked, everything works."""
+    served_simulator.reset()
+    return served_simulator
+
+
+@pytest.fixture(scope="session")
+def site(served_simulator: BitbucketSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The example site as it is."""
+    with running(served_simulator.url, tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def strict_site(served_simulator: BitbucketSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The example site with session cookies that no step from another site carries."""
+    folder = tmp_path_factory.mktemp("strict-site")
+    with running(served_simulator.url, folder, SESSION_COOKIE_SAMESITE="Strict") as site:
+        yield site
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """A browser in which nothing has happened yet."""
+    with browsing() as browser:
+        yield browser
+
+
+@pytest.fixture
+def person(browser: Browser, site: Site, simulator: BitbucketSimulator) -> Person:
+    """Somebody at the browser who wants to use the site."""
+    return Person(browser, site, simulator)
+
+
+@pytest.fixture
+def strict_person(browser: Browser, strict_site: Site, simulator: BitbucketSimulator) -> Person:
+    """Somebody who wants to use the site with the strict session cookies."""
+    return Person(browser, strict_site, simulator)
+
+
+@pytest.fixture(params=["person", "strict_person"], ids=["lax cookies", "strict cookies"])
+def either_person(request: pytest.FixtureRequest) -> Person:
+    """Both of them."""
+    found: Person = request.getfixturevalue(request.param)
+    return found
