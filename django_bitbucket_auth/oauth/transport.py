@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
@@ -27,6 +27,7 @@ from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from .. import __version__
 from ..exceptions import BitbucketTimeout, BitbucketUnavailable, ForeignURL, OAuthError
 from . import urls
+from .connections import Adapter, patience
 
 #: Bodies of token, profile and membership calls, in bytes.
 MAX_BODY = 1024 * 1024
@@ -80,14 +81,14 @@ class Bearer(AuthBase):
         return request
 
 
-_pools: dict[str, HTTPAdapter] = {}
+_pools: dict[str, Adapter] = {}
 _pools_lock = threading.Lock()
 
 
-def _pool(name: str) -> HTTPAdapter:
+def _pool(name: str) -> Adapter:
     with _pools_lock:
         if name not in _pools:
-            _pools[name] = HTTPAdapter(pool_connections=8, pool_maxsize=64, max_retries=0)
+            _pools[name] = Adapter(pool_connections=8, pool_maxsize=64, max_retries=0)
         return _pools[name]
 
 
@@ -110,14 +111,14 @@ os.register_at_fork(after_in_child=_forget_pools)
 
 
 class _Session(requests.Session):
-    def __init__(self, adapter: HTTPAdapter) -> None:
+    def __init__(self, adapter: Adapter) -> None:
         super().__init__()
         self.trust_env = False
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.headers.update({"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"})
         self._adapter = adapter
 
-    def get_adapter(self, url: str | bytes) -> HTTPAdapter:
+    def get_adapter(self, url: str | bytes) -> Adapter:
         return self._adapter
 
     def get_redirect_target(self, resp: requests.Response) -> None:
@@ -167,9 +168,9 @@ def _pause_before_repeat(response: requests.Response, pause: float) -> float | N
 
 def _send_once(request: requests.Request, network: Network, deadline: Deadline, limit: int) -> requests.Response:
     place = _place(request.url)
-    with _Session(_pool(network.name)) as session:
-        connect, read = network.timeout
-        left = deadline.remaining()
+    connect, read = network.timeout
+    left = deadline.remaining()
+    with _Session(_pool(network.name)) as session, patience(lambda: min(read, deadline.remaining())):
         try:
             response = session.send(
                 session.prepare_request(request),
@@ -180,7 +181,7 @@ def _send_once(request: requests.Request, network: Network, deadline: Deadline, 
                 cert=network.client_cert,
                 proxies=dict(network.proxies) or get_environ_proxies(request.url),
             )
-            body = _read(response, deadline, limit)
+            body = _read(response, limit)
         except (requests.Timeout, PoolTimeoutError) as error:
             if isinstance(error, requests.ConnectTimeout):
                 raise BitbucketUnavailable(f"no connection to {place} within {connect} s") from None
@@ -193,15 +194,15 @@ def _send_once(request: requests.Request, network: Network, deadline: Deadline, 
     return response
 
 
-def _read(response: requests.Response, deadline: Deadline, limit: int) -> bytes:
-    # `read1` returns what has arrived, so a body that drips can't outlast the deadline as `response.content` could.
+def _read(response: requests.Response, limit: int) -> bytes:
+    # `read1` returns what has arrived, and of what is packed no more than asked for: `response.content` would unpack a
+    # bomb before it could be counted.
     body = bytearray()
     try:
         while chunk := response.raw.read1(64 * 1024, decode_content=True):
             body += chunk
             if len(body) > limit:
                 raise OAuthError("body_too_large", f"more than {limit} bytes", response.status_code)
-            deadline.remaining()
     except BaseException:
         response.close()  # a connection with half an answer on it must not go back to the pool
         raise
@@ -214,7 +215,9 @@ def retry_after(response: requests.Response) -> float | None:
     if value.isascii() and value.isdigit():
         return float(min(int(value[:6]), 3600))
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        date = parsedate_to_datetime(value)
+        # HTTP's dates are GMT; one without a zone would be taken for the site's own.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), 3600.0)
