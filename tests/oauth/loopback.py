@@ -87,6 +87,12 @@ class Loopback:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def open(self) -> int:
+        """Connections that neither side has closed."""
+        with self._lock:
+            return len(self._open)
+
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args)
         self._threads.append(thread)
