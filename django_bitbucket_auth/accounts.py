@@ -79,7 +79,7 @@ def _settle(
     """Decide whose account it is, and write, again where others were in the way."""
     user = _owner(account, answer) if account else answer or backend.find_user(request, login)
     if user is None and not login.configuration.create_users:
-        raise LoginRefused("", "sign_up_closed")
+        raise LoginRefused("", "sign_up_closed", cause=f"{login.profile.uid} is nobody's, and CREATE_USERS is off")
     check_active(user, backend)
     locked = False
     lost: set[str] = set()
@@ -100,8 +100,9 @@ def _settle(
             if user is not None:
                 raise BitbucketUnavailable(f"the user changed while the account was linked ({fault})")
             if not _name_taken(fields, database):
-                logger.warning("No user could be created for %s: %s", login.profile.uid, fault)
-                raise LoginRefused("", "email_taken")
+                raise LoginRefused(
+                    "", "email_taken", cause=f"no user could be created for {login.profile.uid}: {fault}"
+                )
             lost.add(fields[users.model().USERNAME_FIELD].casefold())
     raise BitbucketUnavailable("no free user name was found in time")
 
@@ -122,14 +123,12 @@ def find(profile: Profile, database: str) -> BitbucketAccount | None:
         if row.uid == profile.uid and row.instance == profile.instance:
             found = row
         elif row.account_id is not None and (row.account_id, row.instance) == (profile.account_id, profile.instance):
-            logger.error(
-                "The Atlassian account id of %s on %s is tied to another uid, %s. Nobody is signed in until one of the "
-                "accounts is deleted.",
-                profile.uid,
-                profile.instance,
-                row.uid,
+            cause = (
+                f"the Atlassian account id of {profile.uid} on {profile.instance} is tied to another uid, {row.uid}: "
+                "nobody is signed in until one of the two accounts is deleted"
             )
-            raise LoginRefused("", "already_connected")
+            logger.error("Two accounts for one profile: %s", cause)
+            raise LoginRefused("", "already_connected", cause=cause)
     return found
 
 
@@ -146,7 +145,7 @@ def check_active(user: User | None, backend: BitbucketBackend) -> None:
         LoginRefused: ``inactive``.
     """
     if user is not None and not backend.user_can_authenticate(user):
-        raise LoginRefused("", "inactive")
+        raise LoginRefused("", "inactive", cause=f"the user {user.pk} is inactive")
 
 
 def _ask(request: HttpRequest, login: BitbucketLogin, owner: User | None) -> User | None:
@@ -175,12 +174,12 @@ def _ask(request: HttpRequest, login: BitbucketLogin, owner: User | None) -> Use
                     receiver,
                     type(answer).__name__,
                 )
-            refusal = refusal or LoginRefused()
+            refusal = refusal or LoginRefused(cause=f"the verify receiver {receiver!r} refused {login.profile.uid}")
     if refusal is None and len(named) > 1:
         logger.error(
             "The verify receivers named different users (%s), which refuses the sign-in", sorted(map(str, named))
         )
-        refusal = LoginRefused()
+        refusal = LoginRefused(cause="the verify receivers named different users")
     if refusal is not None:
         raise refusal
     return next(iter(named.values()), None)
@@ -198,7 +197,8 @@ def _worth_another(fault: DatabaseError, locked: bool) -> bool:
 def _owner(account: BitbucketAccount, answer: User | None) -> User:
     # An account is never tied to another user by a sign-in: whoever controls a receiver's answer could move in.
     if answer is not None and answer.pk != account.user_id:
-        raise LoginRefused("", "already_connected")
+        cause = f"a verify receiver named the user {answer.pk}, and {account.uid} is tied to {account.user_id}"
+        raise LoginRefused("", "already_connected", cause=cause)
     return account.user
 
 
@@ -209,9 +209,11 @@ def _new_fields(login: BitbucketLogin, backend: BitbucketBackend, database: str,
     email = profile.email or ""
     if users.named_by_email():
         if not email:
-            raise profile.emails_error or LoginRefused("", "email_required")
+            raise profile.emails_error or LoginRefused(
+                "", "email_required", cause=f"{profile.uid} has no confirmed address"
+            )
         if users.taken([], email, database)[1]:
-            raise LoginRefused("", "email_taken")
+            raise LoginRefused("", "email_taken", cause=f"the address of {profile.uid} is another user's name")
         return fields
     names = users.candidates(backend.username_for(profile))
     taken, email_taken = users.taken(names[:1], email, database)

@@ -79,13 +79,10 @@ class BitbucketBackend(ModelBackend):
             or getattr(user, "is_superuser", False)
             or BitbucketAccount.objects.using(database).filter(user=user).exists()
         ):
-            raise LoginRefused("", "email_taken")
-        if isinstance(decide, str):
-            decide = import_string(decide)
-        if callable(decide):
-            # `is True`: the coroutine of an `async def` is true, too.
-            if decide(request=request, user=user, profile=login.profile) is not True:
-                raise LoginRefused("", "email_taken")
+            others = ", ".join(str(match.pk) for match in matches)
+            raise LoginRefused("", "email_taken", cause=f"LINK_BY_EMAIL doesn't join {login.profile.uid} to {others}")
+        if decide is not True:
+            _vouch(decide, request, user, login.profile)
         else:
             user.set_unusable_password()
         return user
@@ -146,6 +143,23 @@ class BitbucketBackend(ModelBackend):
             logger.warning("The user %s could not be updated from Bitbucket: %s", user.pk, error)
             for name, value in old.items():
                 setattr(user, name, value)
+
+
+def _vouch(decide: Any, request: HttpRequest, user: User, profile: Profile) -> None:
+    """Let the callable of ``LINK_BY_EMAIL`` decide; one that fails says no.
+
+    Raises:
+        LoginRefused: ``email_taken``.
+    """
+    try:
+        decide = import_string(decide) if isinstance(decide, str) else decide
+        # `is True`: the coroutine of an `async def` is true, too.
+        vouched = decide(request=request, user=user, profile=profile) is True
+    except Exception:
+        logger.exception("The callable of LINK_BY_EMAIL failed, which refuses the sign-in")
+        vouched = False
+    if not vouched:
+        raise LoginRefused("", "email_taken", cause=f"LINK_BY_EMAIL doesn't join {profile.uid} to {user.pk}")
 
 
 def installed() -> tuple[str, BitbucketBackend]:

@@ -86,7 +86,7 @@ def _doors(alias: str) -> Iterator[Problem]:
         yield Problem(
             "W003",
             f"{where}['WORKSPACES'] names {', '.join(map(repr, slugs))} by slug, which can be renamed and taken over.",
-            "Use the uuid in braces: https://api.bitbucket.org/2.0/workspaces/<slug> shows it.",
+            "Use the uuid in braces; the documentation says how to find it (Limit sign-in to a workspace).",
         )
     if _loopback(alias):
         yield _loopback_problem("W004", alias)

@@ -37,13 +37,17 @@ class ConfigurationError(BitbucketAuthError, ImproperlyConfigured):
 class LoginRefused(BitbucketAuthError):
     """This person may not sign in. Raise it in a ``verify`` receiver to refuse.
 
-    ``message`` is shown to the person, so write it for them; ``reason`` is a reason code.
+    ``message`` is shown to the person, so write it for them; ``reason`` is a reason code; ``cause`` is for the log.
     """
 
-    def __init__(self, message: str = "", reason: str = "vetoed") -> None:
+    def __init__(self, message: str = "", reason: str = "vetoed", *, cause: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return self.cause or self.message
 
 
 class StateError(BitbucketAuthError):

@@ -6,6 +6,7 @@ import logging
 import math
 import secrets
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -234,8 +235,9 @@ def answer(request: HttpRequest, error: BitbucketAuthError, alias: str, next_url
     response: HttpResponse
     if url := _failure_url(alias):
         messages.error(request, f"{message} ({trail})", fail_silently=True)
-        separator = "&" if "?" in url else "?"
-        response = HttpResponseRedirect(f"{url}{separator}{urlencode({'reason': code, 'trail': trail})}")
+        parts = urlsplit(url)
+        query = "&".join(filter(None, [parts.query, urlencode({"reason": code, "trail": trail})]))
+        response = HttpResponseRedirect(urlunsplit(parts._replace(query=query)))
     else:
         context = {
             "reason": code,

@@ -14,8 +14,8 @@ def check_membership(profile: Profile, memberships: Sequence[Membership]) -> Non
     An answer about another person proves nothing. What isn't known is not a no, and not a yes either.
 
     Raises:
-        LoginRefused: ``not_a_member``, or ``membership_unknown`` if Bitbucket couldn't say. The message names the
-            cause for the log.
+        LoginRefused: ``not_a_member``, or ``membership_unknown`` if Bitbucket couldn't say. The cause is for the
+            log.
     """
     if not memberships:
         return
@@ -29,16 +29,5 @@ def check_membership(profile: Profile, memberships: Sequence[Membership]) -> Non
         f"{member.workspace}: {member.cause or 'the answer is about another person'}" for member in memberships
     )
     if "unknown" in answers:
-        raise MembershipRefused(causes, "membership_unknown")
-    raise MembershipRefused(causes, "not_a_member")
-
-
-class MembershipRefused(LoginRefused):
-    """Refused by ``WORKSPACES``. The cause is for the log; the person gets the reason's own sentence."""
-
-    def __init__(self, cause: str, reason: str) -> None:
-        super().__init__("", reason)
-        self.cause = cause
-
-    def __str__(self) -> str:
-        return self.cause
+        raise LoginRefused("", "membership_unknown", cause=causes)
+    raise LoginRefused("", "not_a_member", cause=causes)

@@ -159,7 +159,7 @@ def _redeem(
     profile, memberships = provider.fetch_identity(token, configuration.required_workspaces)
     try:
         policies.check_membership(profile, memberships)
-    except policies.MembershipRefused as refusal:
+    except LoginRefused as refusal:
         if refusal.reason == "not_a_member":
             accounts.forget_tokens(profile)
         raise

@@ -153,7 +153,7 @@ def test_trying_again_is_offered_where_it_makes_sense(page_request: HttpRequest)
     assert LOGIN.encode() not in failures.answer(page_request, LoginRefused("", "inactive"), "default").content
 
 
-@pytest.mark.parametrize("url", ["/private/", "/private/?a=1", "private"])
+@pytest.mark.parametrize("url", ["/private/", "/private/?a=1", "private", "/private/#top"])
 @pytest.mark.django_db
 def test_failures_can_go_to_a_page_of_the_project(client: Client, settings: Any, url: str) -> None:
     settings.BITBUCKET_AUTH = {"default": {"CLIENT_ID": "i", "CLIENT_SECRET": "s"}}
