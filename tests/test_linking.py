@@ -1,0 +1,165 @@
+"""LINK_BY_EMAIL: who may be joined, and by whom."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from logins import JANE, NAMESAKE, emails, refusal, sign_in
+
+from django_bitbucket_auth.bitbucket import Email
+from django_bitbucket_auth.models import BitbucketAccount
+
+pytestmark = pytest.mark.django_db
+ASKED: list[dict[str, Any]] = []
+
+
+def vouch(**kwargs: Any) -> bool:
+    """For the dotted path."""
+    ASKED.append(kwargs)
+    return True
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("owner", "jane@example.com", "correct horse")
+
+
+def test_without_the_setting_nobody_is_joined(owner: User) -> None:
+    user = sign_in()
+    assert user != owner
+    assert (user.username, user.email) == ("jane", "")  # two users with one address would share its mail
+
+
+def test_the_one_user_with_the_confirmed_address_is_joined(owner: User) -> None:
+    assert sign_in(link_by_email=True) == owner
+    assert BitbucketAccount.objects.get().user == owner
+    assert User.objects.count() == 1
+
+
+def test_joining_makes_the_password_unusable(owner: User) -> None:
+    """Pre-hijacking: whoever registered the address first, without owning it, knows the password."""
+    sign_in(link_by_email=True)
+    owner.refresh_from_db()
+    assert not owner.has_usable_password()
+
+
+def test_without_a_match_a_user_is_created(owner: User) -> None:
+    assert sign_in(replace(JANE, emails=emails("new@example.com")), link_by_email=True) != owner
+
+
+def test_without_a_confirmed_address_nobody_is_joined(owner: User) -> None:
+    unconfirmed = (Email("jane@example.com", True, False),)
+    assert sign_in(replace(JANE, emails=unconfirmed), link_by_email=True) != owner
+    assert sign_in(replace(NAMESAKE, emails=()), link_by_email=True) != owner
+
+
+def test_only_the_profiles_one_address_counts(owner: User) -> None:
+    several = emails("work@example.com", "jane@example.com")
+    assert sign_in(replace(JANE, emails=several), link_by_email=True) != owner
+
+
+def test_case_and_compatible_forms_are_one_address(owner: User) -> None:
+    assert (
+        sign_in(replace(JANE, emails=emails("\N{FULLWIDTH LATIN CAPITAL LETTER J}ane@EXAMPLE.com")), link_by_email=True)
+        == owner
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"is_active": False}, {"is_staff": True}, {"is_superuser": True}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_only_active_ordinary_users_are_joined(owner: User, changes: dict[str, bool]) -> None:
+    User.objects.update(**changes)
+    assert refusal(link_by_email=True) == "email_taken"
+    owner.refresh_from_db()
+    assert owner.has_usable_password()
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_two_users_with_the_address_refuse(owner: User, active: bool) -> None:
+    User.objects.create_user("second", "JANE@example.com", is_active=active)
+    assert refusal(link_by_email=True) == "email_taken"
+
+
+def test_any_number_of_users_with_the_address_refuse(owner: User) -> None:
+    User.objects.bulk_create(User(username=f"u{number}", email="jane@example.com") for number in range(30))
+    assert refusal(link_by_email=True) == "email_taken"
+
+
+@pytest.mark.parametrize("instance", ["bitbucket.org", "bitbucket.example.com"])
+def test_a_user_who_has_an_account_anywhere_is_not_joined(owner: User, instance: str) -> None:
+    BitbucketAccount.objects.create(user=owner, instance=instance, uid="{other}")
+    assert refusal(link_by_email=True) == "email_taken"
+
+
+def test_an_address_that_only_a_collation_takes_for_equal_joins_nobody(owner: User) -> None:
+    User.objects.update(email="jané@example.com")
+    user = sign_in(link_by_email=True)
+    assert user != owner
+    assert user.email == "jane@example.com"
+
+
+def test_an_address_is_no_pattern(owner: User) -> None:
+    assert sign_in(replace(JANE, emails=emails("j_ne@example.com")), link_by_email=True) != owner
+    assert sign_in(replace(NAMESAKE, emails=emails("%@example.com")), link_by_email=True) != owner
+
+
+def test_someone_who_was_here_is_found_by_identity_before_any_address(owner: User) -> None:
+    first = sign_in()
+    assert sign_in(link_by_email=True) == first
+
+
+def test_a_callable_decides_and_vouches_for_the_password(owner: User) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def decide(**kwargs: Any) -> bool:
+        asked.append(kwargs)
+        return True
+
+    assert sign_in(link_by_email=decide) == owner
+    owner.refresh_from_db()
+    assert owner.check_password("correct horse")
+    assert [(kwargs["user"], kwargs["profile"], set(kwargs)) for kwargs in asked] == [
+        (owner, JANE, {"request", "user", "profile"})
+    ]
+
+
+def test_a_dotted_path_names_the_callable(owner: User) -> None:
+    ASKED.clear()
+    assert sign_in(link_by_email=f"{__name__}.vouch") == owner
+    owner.refresh_from_db()
+    assert owner.has_usable_password()
+    assert len(ASKED) == 1
+
+
+def test_only_true_joins(owner: User) -> None:
+    answers: list[object] = [False, None, 1, "yes", owner]
+
+    def say(answer: object) -> Callable[..., object]:
+        return lambda **kwargs: answer
+
+    assert [refusal(link_by_email=say(answer)) for answer in answers] == ["email_taken"] * len(answers)
+
+
+def test_the_callable_is_not_asked_about_users_who_may_not_be_joined(owner: User) -> None:
+    ASKED.clear()
+    User.objects.update(is_staff=True)
+    assert refusal(link_by_email=vouch) == "email_taken"
+    assert ASKED == []
+
+
+def test_a_refused_login_leaves_the_password(owner: User) -> None:
+    assert refusal(link_by_email=lambda **kwargs: False) == "email_taken"
+    owner.refresh_from_db()
+    assert owner.check_password("correct horse")
+
+
+def test_addresses_are_folded_on_every_database(owner: User) -> None:
+    assert connection.vendor in {"sqlite", "postgresql", "mysql"}
+    User.objects.update(email="JANE@Example.COM")
+    assert sign_in(link_by_email=True) == owner
