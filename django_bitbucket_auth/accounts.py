@@ -113,23 +113,21 @@ def find(profile: Profile, database: str) -> BitbucketAccount | None:
     Raises:
         LoginRefused: another identity has this person's Atlassian account id. That can't be, so nobody gets in.
     """
-    query = Q(uid=profile.uid)
+    ids = Q(uid=profile.uid)
     if profile.account_id is not None:
-        query |= Q(account_id=profile.account_id)
-    rows = BitbucketAccount.objects.using(database).select_related("user").filter(query, instance=profile.instance)
-    found = None
-    for row in rows[:3]:
-        # Compared again here: a collation may take "é" for "e" or "A" for "a" (CVE-2024-32879).
-        if row.uid == profile.uid and row.instance == profile.instance:
-            found = row
-        elif row.account_id is not None and (row.account_id, row.instance) == (profile.account_id, profile.instance):
-            cause = (
-                f"the Atlassian account id of {profile.uid} on {profile.instance} is tied to another uid, {row.uid}: "
-                "nobody is signed in until one of the two accounts is deleted"
-            )
-            logger.error("Two accounts for one profile: %s", cause)
-            raise LoginRefused("", "already_connected", cause=cause)
-    return found
+        ids |= Q(account_id=profile.account_id)
+    query = BitbucketAccount.objects.using(database).select_related("user").filter(ids, instance=profile.instance)
+    # Compared again here: a collation may take "é" for "e" or "A" for "a" (CVE-2024-32879).
+    rows = [row for row in query[:3] if row.instance == profile.instance]
+    others = [row.uid for row in rows if row.uid != profile.uid and row.account_id == profile.account_id is not None]
+    if others:
+        cause = (
+            f"the Atlassian account id of {profile.uid} on {profile.instance} is tied to another uid, {others[0]}: "
+            "nobody is signed in until one of the two accounts is deleted"
+        )
+        logger.error("Two accounts for one profile: %s", cause)
+        raise LoginRefused("", "already_connected", cause=cause)
+    return next((row for row in rows if row.uid == profile.uid), None)
 
 
 def forget_tokens(profile: Profile) -> None:
