@@ -27,7 +27,7 @@ class Creating(BitbucketBackend):
     """Knows what the user model wants."""
 
     def create_user(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
+        """As a project would."""
 
 
 def found(*, deploy: bool = False, providers: Any = None, **settings: Any) -> list[str]:
@@ -153,7 +153,6 @@ def test_the_middleware_is_installed() -> None:
 
 def function(get_response: Any) -> Any:
     """A middleware that is no class."""
-    return get_response
 
 
 def __getattr__(name: str) -> Any:

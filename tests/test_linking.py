@@ -146,6 +146,14 @@ def test_only_true_joins(owner: User) -> None:
     assert [refusal(link_by_email=say(answer)) for answer in answers] == ["email_taken"] * len(answers)
 
 
+def test_a_callable_that_fails_says_no(owner: User, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(**kwargs: Any) -> bool:
+        raise ValueError("directory is down")
+
+    assert refusal(link_by_email=fail) == "email_taken"
+    assert "directory is down" in caplog.text
+
+
 def test_the_callable_is_not_asked_about_users_who_may_not_be_joined(owner: User) -> None:
     ASKED.clear()
     User.objects.update(is_staff=True)

@@ -78,19 +78,20 @@ def test_a_value_that_a_column_refuses_is_no_crash() -> None:
 # -- integrity errors --------------------------------------------------------------------------------------------------
 
 
-def test_an_integrity_error_never_returns_somebody_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_integrity_error_never_returns_somebody_else() -> None:
     """CVE-2025-61783: the user who has what is unique is not the one who signs in."""
     User.objects.create_user("other", "jane@example.com")
     Group.objects.create(name="taken")
 
     class Unique(BitbucketBackend):
         def create_user(self, request: HttpRequest, login: BitbucketLogin, fields: dict[str, Any]) -> User:
-            user = super().create_user(request, login, fields)
-            Group.objects.create(name="taken")
-            return user
+            return (super().create_user(request, login, fields), Group.objects.create(name="taken"))[0]
 
-    assert refusal(backend=Unique()) == "email_taken"
-    assert "No user could be created" in caplog.text
+    with pytest.raises(LoginRefused, match=JANE.uid) as caught:
+        sign_in(backend=Unique())
+    assert caught.value.reason == "email_taken"
+    assert list(User.objects.values_list("username", flat=True)) == ["other"]
+    assert not BitbucketAccount.objects.exists()
 
 
 def test_a_named_user_who_vanishes_is_not_replaced_by_a_new_one() -> None:

@@ -142,13 +142,12 @@ def test_a_refusal_for_a_name_is_never_anothers_user() -> None:
 @pytest.mark.parametrize("model", ["member", "employee", "pseudonym"])
 def test_other_user_models_are_signed_in(model: str) -> None:
     """In a process of its own: ``AUTH_USER_MODEL`` is settled when models are loaded."""
-    environment = {**os.environ, "TESTS_USER_MODEL": f"people.{model.title()}"}
-    if url := environment.get("DATABASE_URL"):
-        environment["DATABASE_URL"] = f"{url}_{model}"
+    url = os.environ.get("DATABASE_URL")
+    database = {"DATABASE_URL": f"{url}_{model}"} if url else {}
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"people/{model}.py"],
         cwd=TESTS,
-        env=environment,
+        env={**os.environ, **database, "TESTS_USER_MODEL": f"people.{model.title()}"},
         capture_output=True,
         text=True,
         check=False,

@@ -30,6 +30,7 @@ def test_the_required_field_is_named_and_nothing_is_written() -> None:
 def test_a_backend_that_gives_the_field_signs_in() -> None:
     user: Any = Numbering().authenticate(a_request(), bitbucket_login=a_login())
     user.refresh_from_db()
+    assert str(user) == user.username
     assert (type(user), user.number, user.username, user.last_name) == (Employee, "007", "jane", "Doe")
 
 

@@ -32,6 +32,7 @@ def refused(*args: Any, **kwargs: Any) -> str:
 def test_the_address_is_the_name() -> None:
     jane = sign_in()
     assert type(jane) is Member
+    assert str(jane) == jane.email
     assert (jane.email, jane.has_usable_password()) == ("jane@example.com", False)
     assert sign_in() == jane
     found: Any = BitbucketBackend().get_user(jane.pk)

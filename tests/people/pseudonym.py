@@ -23,6 +23,7 @@ def test_what_the_model_has_is_filled_and_cut() -> None:
     user = sign_in(replace(JANE, nickname="jane-the-great", family_name="Vanderbilt"))
     user.refresh_from_db()
     assert (user.handle, user.last_name) == ("jane-the-gre", "Vande")
+    assert str(user) == user.handle
 
 
 def test_a_taken_name_gets_a_number_within_the_length() -> None:
