@@ -13,7 +13,6 @@ from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import get_template, render_to_string
 from django.templatetags.static import static
-from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
 P = ParamSpec("P")
@@ -31,7 +30,7 @@ def guarded(view: View[P]) -> View[P]:
     @wraps(view)
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         response = view(request, *args, **kwargs)
-        add_never_cache_headers(response)
+        response.headers["Cache-Control"] = "no-store, no-cache, private, max-age=0, must-revalidate"
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Referrer-Policy", "no-referrer")

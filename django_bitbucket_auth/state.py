@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from django.core.cache import cache
@@ -179,7 +179,8 @@ def _attempts(request: HttpRequest) -> Iterator[tuple[str, int, LoginState]]:
 
 
 def _seal(name: str, login: LoginState) -> str:
-    return crypto.seal(_PURPOSE, name, json.dumps(asdict(login), separators=(",", ":")))
+    members = {member: getattr(login, member) for member in login.__slots__}
+    return crypto.seal(_PURPOSE, name, json.dumps(members, separators=(",", ":")))
 
 
 def _open(name: str, value: str) -> LoginState | None:

@@ -112,21 +112,16 @@ class Provider:
         test server must not mint identities of bitbucket.org.
 
         Raises:
-            ConfigurationError: ``INSTANCE`` claims to be bitbucket.org, and the API isn't Bitbucket Cloud's.
+            ConfigurationError: it would be bitbucket.org, and the API isn't Bitbucket Cloud's.
         """
         api_url = self.configuration.api_url
         genuine = urls.origin(api_url) == urls.origin(CLOUD_API)
-        named = self.configuration.instance
-        if named:
-            if named.strip().lower() == CLOUD_INSTANCE and not genuine:
-                raise ConfigurationError(f"INSTANCE may be {CLOUD_INSTANCE!r} only where API_URL is {CLOUD_API}.")
-            return named
-        if genuine:
-            return CLOUD_INSTANCE
-        scheme, host, port = urls.origin(api_url)
-        address = f"[{host}]" if ":" in host else host
-        place = address if port == {"https": 443, "http": 80}[scheme] else f"{address}:{port}"
-        return place + urls.split(api_url).path.rstrip("/")
+        name = self.configuration.instance or (CLOUD_INSTANCE if genuine else _place(api_url))
+        if name.strip().lower() != CLOUD_INSTANCE:
+            return name
+        if not genuine:
+            raise ConfigurationError(f"INSTANCE may be {CLOUD_INSTANCE!r} only where API_URL is {CLOUD_API}.")
+        return CLOUD_INSTANCE
 
     # -- what is sent, and what the answers mean -------------------------------------------------------------------
 
@@ -224,3 +219,12 @@ class Provider:
         if not urls.within(url, self.configuration.api_url):
             raise ForeignURL("a URL outside of API_URL was not asked with the token")
         return self.send(requests.Request("GET", url, auth=Bearer(token.access_token, self.configuration.api_url)))
+
+
+def _place(url: str) -> str:
+    """Host, port unless it is the scheme's own, and path of a URL."""
+    scheme, host, port = urls.origin(url)
+    address = f"[{host}]" if ":" in host else host
+    if port != {"https": 443, "http": 80}[scheme]:
+        address = f"{address}:{port}"
+    return address + urls.split(url).path.rstrip("/")
