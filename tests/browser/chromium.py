@@ -21,6 +21,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 T = TypeVar("T")
 #: Seconds that anything may take.
 ENOUGH = 15
+BLANK = "about:blank"
 ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
@@ -56,12 +57,23 @@ class Request:
 
 
 class Browser:
-    """One person's browser, with nothing in it at first."""
+    """One person's browser, with nothing in it at first: what was there is thrown away."""
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
         self._events: list[dict[str, Any]] = []
         self._console: list[dict[str, Any]] = []
+        used = driver.window_handles
+        driver.switch_to.new_window("tab")
+        fresh = driver.current_window_handle
+        for tab in used:
+            driver.switch_to.window(tab)
+            driver.close()
+        driver.switch_to.window(fresh)
+        self.command("Storage.clearCookies")
+        self.command("Network.clearBrowserCache")
+        for log in ("browser", "performance"):
+            driver.get_log(log)  # type: ignore[no-untyped-call]
 
     # What a person does
 
@@ -83,13 +95,13 @@ class Browser:
 
         self.until(pressed, f"{value} can be pressed")
 
-    def until(self, condition: Callable[[Chrome], T], what: str) -> T:
+    def until(self, condition: Callable[[Chrome], T], what: str, seconds: float = ENOUGH) -> T:
         """Wait for a condition; say what was expected, and where we are, if it doesn't come true."""
-        wait = WebDriverWait(self.driver, ENOUGH, poll_frequency=0.05, ignored_exceptions=(WebDriverException,))
+        wait = WebDriverWait(self.driver, seconds, poll_frequency=0.05, ignored_exceptions=(WebDriverException,))
         try:
             found: T = wait.until(condition)
         except WebDriverException as error:
-            raise AssertionError(f"never true: {what}\n{self.driver.current_url}\n{self.text}") from error
+            raise AssertionError(f"never true: {what}\n{self.url}\n{self.text}") from error
         return found
 
     def arrive(self, url: str) -> None:
@@ -192,8 +204,8 @@ def _lower(headers: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def browsing() -> Iterator[Browser]:
-    """Start a browser with an empty profile; a missing one is an error, not a reason to skip."""
+def driving() -> Iterator[Chrome]:
+    """Run a browser with an empty profile; a missing one is an error, not a reason to skip."""
     programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
     assert all(programs.values()), f"apt-get install chromium chromium-driver: {programs}"
     # Chromium keeps a socket among its temporary files, and the path of a socket has to be short.
@@ -202,12 +214,14 @@ def browsing() -> Iterator[Browser]:
         options.binary_location = str(programs["chromium"])
         for argument in (*ARGUMENTS, f"--user-data-dir={folder}/profile"):
             options.add_argument(argument)
+        # Not the usual first page, which is a program of some eighty files.
+        options.add_experimental_option("prefs", {"session.restore_on_startup": 4, "session.startup_urls": [BLANK]})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         service = Service(str(programs["chromedriver"]), env={**os.environ, "TMPDIR": folder})
         driver = Chrome(options, service)
         try:
             driver.set_page_load_timeout(ENOUGH)
             driver.set_script_timeout(ENOUGH)
-            yield Browser(driver)
+            yield driver
         finally:
             driver.quit()

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from browser.chromium import Browser, browsing
+from browser.chromium import Browser, driving
 from browser.elsewhere import Elsewhere, serving
 from browser.example import Site, running
 from browser.person import Person
+from selenium.webdriver import Chrome
 
 from django_bitbucket_auth.testing import BitbucketSimulator
 
@@ -45,11 +46,17 @@ def elsewhere() -> Iterator[Elsewhere]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Chrome]:
+    """The browser's process, which takes a second to start."""
+    with driving() as driver:
+        yield driver
+
+
 @pytest.fixture
-def browser() -> Iterator[Browser]:
+def browser(driver: Chrome) -> Browser:
     """A browser in which nothing has happened yet."""
-    with browsing() as browser:
-        yield browser
+    return Browser(driver)
 
 
 @pytest.fixture

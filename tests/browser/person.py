@@ -55,12 +55,13 @@ class Person:
         return self.browser.find(".bba-card--problem").get_attribute("data-reason") or ""
 
     def last_answer(self, path: str) -> Request:
-        """The last request for a page of the site that was answered."""
-        return [
-            request
-            for request in self.browser.requests()
-            if request.url.partition("?")[0] == self.site(path) and request.status
-        ][-1]
+        """The last request for a page of the site, once it is answered."""
+
+        def answered(driver: object) -> list[Request]:
+            made = [request for request in self.browser.requests() if request.url.partition("?")[0] == self.site(path)]
+            return [request for request in made[-1:] if request.status]
+
+        return self.browser.until(answered, f"{path} answered")[0]
 
     def redeemed(self) -> int:
         """How many codes were sent to Bitbucket."""
