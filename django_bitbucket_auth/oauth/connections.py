@@ -73,15 +73,23 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
+_OURS: dict[type, type] = {HTTPConnectionPool: _Pool, HTTPSConnectionPool: _TLSPool}
+
+
 class Adapter(HTTPAdapter):
     """requests' adapter with such connections, to servers and to HTTP proxies."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        _patient(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
-        return manager
+        return _patient(super().proxy_manager_for(proxy, **proxy_kwargs))
+
+
+def _patient(manager: Any) -> Any:
+    # Pools of another kind (SOCKS has its own) stay what they are: there the timeout of a read is all there is.
+    manager.pool_classes_by_scheme = {
+        scheme: _OURS.get(kind, kind) for scheme, kind in manager.pool_classes_by_scheme.items()
+    }
+    return manager
