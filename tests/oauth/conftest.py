@@ -8,12 +8,13 @@ import pytest
 
 from django_bitbucket_auth.oauth.transport import close_pools
 
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method")
+#: What the machine that runs this may have set.
+VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle", "netrc")
 
 
 @pytest.fixture(autouse=True)
 def own_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in PROXY_VARIABLES:
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     close_pools()

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import Self
-from urllib.parse import parse_qsl
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,6 @@ class Received:
     target: str
     headers: dict[str, str]
     body: bytes = field(default=b"", repr=False)
-
-    @property
-    def form(self) -> dict[str, str]:
-        return dict(parse_qsl(self.body.decode()))
 
 
 def reply(status: int = 200, body: bytes | str = b"{}", headers: dict[str, str] | None = None) -> bytes:
@@ -65,7 +60,7 @@ class Loopback:
         self.stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def __enter__(self) -> Self:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -93,13 +88,18 @@ class Loopback:
         with self._lock:
             return len(self._open)
 
+    def is_left(self) -> bool:
+        """Whether all connections are closed, now or in a moment."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._open, 5)
+
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args)
         self._threads.append(thread)
         thread.start()
 
     def _accept(self) -> None:
-        while not self.stopping.is_set():
+        while True:
             try:
                 connection, _ = self._listening.accept()
             except OSError:
@@ -125,6 +125,7 @@ class Loopback:
             finally:
                 with self._lock:
                     self._open.discard(connection)
+                    self._lock.notify_all()
 
     def _answer(self, exchange: Exchange) -> bytes | None:
         if isinstance(self._script, bytes):

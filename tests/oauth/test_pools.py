@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import requests
 from oauth.loopback import Exchange, Loopback, reply
 
 from django_bitbucket_auth.exceptions import BitbucketUnavailable
+from django_bitbucket_auth.oauth import transport
 from django_bitbucket_auth.oauth.transport import Bearer, Deadline, Network, close_pools, send
 
 
@@ -81,17 +81,8 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced_even_for_a_co
             gone.clear()
             assert ask(server.url, method="POST").status_code == 200
             assert gone.wait(5)
-            wait_until(lambda: server.open == 0)
+            assert server.is_left()
             assert server.connections == number
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(500):
-        if true():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it never came true")
 
 
 def test_close_pools_closes_idle_connections() -> None:
@@ -99,13 +90,13 @@ def test_close_pools_closes_idle_connections() -> None:
         ask(server.url)
         assert server.open == 1
         close_pools()
-        wait_until(lambda: server.open == 0)
+        assert server.is_left()
         ask(server.url)
         assert server.connections == 2
 
 
-def in_a_child(call: Callable[[], None]) -> int:
-    """The exit status of a forked child that does this: 0, or 1 for an exception."""
+def in_a_child(call: Callable[[], bool]) -> bool:
+    """What this gives in a forked child; ``False`` if it raises."""
     with warnings.catch_warnings():
         # Forking beside threads is what this is about; the child touches none of theirs.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -113,13 +104,10 @@ def in_a_child(call: Callable[[], None]) -> int:
     if child == 0:
         status = 1
         try:
-            call()
-            status = 0
-        except BaseException as error:
-            sys.stderr.write(f"{error!r}\n")
+            status = int(not call())
         finally:
             os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_forked_child_opens_connections_of_its_own() -> None:
@@ -127,24 +115,14 @@ def test_a_forked_child_opens_connections_of_its_own() -> None:
     with Loopback(reply()) as server:
         ask(server.url)
 
-        def in_child() -> None:
-            assert ask(server.url).status_code == 200
-
-        assert in_a_child(in_child) == 0
+        assert in_a_child(lambda: ask(server.url).status_code == 200)
         ask(server.url)
         assert [request.connection for request in server.requests] == [1, 2, 1]
 
 
 def test_a_lock_that_was_held_at_the_fork_does_not_stop_the_child() -> None:
-    from django_bitbucket_auth.oauth import transport
-
-    with Loopback(reply()) as server:
-
-        def in_child() -> None:
-            assert ask(server.url).status_code == 200
-
-        with transport._pools_lock:
-            assert in_a_child(in_child) == 0
+    with Loopback(reply()) as server, transport._pools_lock:
+        assert in_a_child(lambda: ask(server.url).status_code == 200)
 
 
 def test_a_connection_after_a_fault_is_a_new_one() -> None:
