@@ -103,7 +103,7 @@ def test_the_redirect_uri_is_identical_at_both_steps(bitbucket: BitbucketSimulat
 # -- the attempt ---------------------------------------------------------------------------------------------------
 
 
-def refused(client: Client, bitbucket: BitbucketSimulator, reason: str, **query: Any) -> None:
+def check_refused(client: Client, bitbucket: BitbucketSimulator, reason: str, **query: Any) -> None:
     before = len(bitbucket.requests)
     response = come_back(client, **query)
     assert response.status_code == 400 and reason_of(response) == reason, response.content
@@ -114,7 +114,7 @@ def refused(client: Client, bitbucket: BitbucketSimulator, reason: str, **query:
 def test_a_callback_in_another_browser_is_refused(bitbucket: BitbucketSimulator) -> None:
     # CVE-2025-68158, CVE-2026-41425: a state kept on the server lets an attacker's link sign the victim in.
     started = start(Client())
-    refused(Client(), bitbucket, "state_missing", code=code_for(bitbucket, started), state=started.state)
+    check_refused(Client(), bitbucket, "state_missing", code=code_for(bitbucket, started), state=started.state)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_callback_without_a_good_state_is_refused(bitbucket: BitbucketSimulato
     start(client)
     if "\udcff" in query.get("state", ""):
         query = {"state": "%ED%B3%BF"}
-    refused(client, bitbucket, "state_missing", **query)
+    check_refused(client, bitbucket, "state_missing", **query)
 
 
 def test_a_state_that_only_fits_the_name_is_refused(bitbucket: BitbucketSimulator, client: Client) -> None:
@@ -134,15 +134,15 @@ def test_a_state_that_only_fits_the_name_is_refused(bitbucket: BitbucketSimulato
     other = start(Client())
     held = crypto.unseal("started login", name, client.cookies[name].value).replace(started.state, other.state)
     client.cookies[name] = crypto.seal("started login", name, held)
-    refused(client, bitbucket, "state_mismatch", code="c", state=started.state)
+    check_refused(client, bitbucket, "state_mismatch", code="c", state=started.state)
 
 
 def test_a_cookie_moved_to_another_name_is_refused(bitbucket: BitbucketSimulator, client: Client) -> None:
     first, second = start(client), start(client)
     one, two = attempts_of(client)
     client.cookies[one], client.cookies[two] = client.cookies[two].value, client.cookies[one].value
-    refused(client, bitbucket, "state_missing", code="c", state=first.state)
-    refused(client, bitbucket, "state_missing", code="c", state=second.state)
+    check_refused(client, bitbucket, "state_missing", code="c", state=first.state)
+    check_refused(client, bitbucket, "state_missing", code="c", state=second.state)
 
 
 def test_a_forged_cookie_is_refused(bitbucket: BitbucketSimulator, client: Client) -> None:
@@ -150,14 +150,14 @@ def test_a_forged_cookie_is_refused(bitbucket: BitbucketSimulator, client: Clien
     (name,) = attempts_of(client)
     for forged in ("", "1", "1.", "1.AAAAAAAA.", "1.AAAAAAAA.!!!!", client.cookies[name].value[:-2] + "AA", "ä"):
         other = Client(headers={"Cookie": f"{name}={forged}"})
-        refused(other, bitbucket, "state_missing", code="c", state=started.state)
+        check_refused(other, bitbucket, "state_missing", code="c", state=started.state)
 
 
 def test_an_attempt_of_another_version_is_refused(bitbucket: BitbucketSimulator, client: Client) -> None:
     started = start(client)
     (name,) = attempts_of(client)
     client.cookies[name] = crypto.seal("started login", name, '{"state": "old format"}')
-    refused(client, bitbucket, "state_missing", code="c", state=started.state)
+    check_refused(client, bitbucket, "state_missing", code="c", state=started.state)
 
 
 def test_a_planted_second_cookie_of_the_same_name_is_refused(bitbucket: BitbucketSimulator, client: Client) -> None:
@@ -165,7 +165,7 @@ def test_a_planted_second_cookie_of_the_same_name_is_refused(bitbucket: Bitbucke
     (name,) = attempts_of(client)
     value = client.cookies[name].value
     twice = Client(headers={"Cookie": f"{name}={value}; {name}={value}"})
-    refused(twice, bitbucket, "state_mismatch", code="c", state=started.state)
+    check_refused(twice, bitbucket, "state_mismatch", code="c", state=started.state)
 
 
 def test_a_name_padded_with_unicode_space_is_another_name(bitbucket: BitbucketSimulator) -> None:
@@ -193,7 +193,7 @@ def test_the_age_is_judged_by_the_payload(
     started = start(client)
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + shift)
-    refused(client, bitbucket, reason, code="c", state=started.state)
+    check_refused(client, bitbucket, reason, code="c", state=started.state)
 
 
 def test_a_state_is_bound_to_its_provider(bitbucket: BitbucketSimulator, client: Client) -> None:
@@ -212,7 +212,7 @@ def test_a_state_is_bound_to_client_and_endpoints(bitbucket: BitbucketSimulator,
     started = start(client)
     value: Any = {"token": "https://elsewhere.invalid/token"} if key == "ENDPOINTS" else "another"
     with override_provider("default", **{key: value}):
-        refused(client, bitbucket, "state_mismatch", code="c", state=started.state)
+        check_refused(client, bitbucket, "state_mismatch", code="c", state=started.state)
 
 
 # -- used once -----------------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_a_replayed_callback_sends_nothing_out(bitbucket: BitbucketSimulator, cl
     User.objects.all().delete()
     thief = Client()
     thief.cookies.load(cookie)
-    refused(thief, bitbucket, "state_reused", code=code, state=started.state)
+    check_refused(thief, bitbucket, "state_reused", code=code, state=started.state)
     assert not attempts_of(thief)
 
 

@@ -84,6 +84,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(ours: tuple[str, str],
 def test_the_environments_bundle_is_not_used(
     ours: tuple[str, str], other: tuple[str, str], variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # this machine's own
+        monkeypatch.delenv(name, raising=False)
     with Loopback(reply(), tls=tls_of(ours)) as server:
         monkeypatch.setenv(variable, ours[0])
         with requests.Session() as session:
