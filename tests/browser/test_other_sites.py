@@ -7,6 +7,16 @@ from browser.elsewhere import Elsewhere
 from browser.person import CALLBACK, LOGIN, PRIVATE, PROFILE, Person
 from selenium.webdriver.common.by import By
 
+EMBED = {
+    "iframe": "const frame = document.createElement('iframe'); frame.src = arguments[0]; document.body.append(frame)",
+    "prefetch": """
+        const link = document.createElement("link");
+        link.rel = "prefetch";
+        link.href = arguments[0];
+        document.head.append(link);
+    """,
+}
+
 
 def link(elsewhere: Elsewhere, target: str) -> str:
     return elsewhere.page("/link", f'<a href="{target}">Go on</a>')
@@ -91,6 +101,23 @@ def test_what_a_page_elsewhere_embeds_starts_nothing(
     assert "bitbucket_auth" not in answered[0].answered["set-cookie"]
     assert person.browser.attempts() == []
     assert person.simulator.requests == []
+
+
+@pytest.mark.parametrize("element", ["iframe", "prefetch"])
+def test_what_a_page_of_the_site_itself_embeds_or_fetches_in_advance_starts_nothing(
+    element: str, person: Person
+) -> None:
+    # The example's policy would not even let it ask; another project's may.
+    person.browser.command("Page.setBypassCSP", enabled=True)
+    person.go("/")
+    person.browser.run(EMBED[element], person.site(LOGIN))
+    answered = person.browser.until(
+        lambda driver: [made for made in person.browser.requests() if made.path == LOGIN and made.status],
+        "the login was asked for and answered",
+    )
+    assert [(made.headers["sec-fetch-site"], made.status) for made in answered] == [("same-origin", 200)]
+    assert "bitbucket_auth" not in answered[0].answered["set-cookie"]
+    assert person.browser.attempts() == []
 
 
 @pytest.mark.parametrize("path", [LOGIN, f"{CALLBACK}?code=x&state=y"], ids=["login", "error"])
