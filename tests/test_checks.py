@@ -189,7 +189,13 @@ def test_the_cache_is_shared(backend: str, ids: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("model", "ids"),
-    [("auth.User", []), ("people.Member", []), ("people.Pseudonym", []), ("people.Employee", ["W006"])],
+    [
+        ("auth.User", []),
+        ("people.Member", []),
+        ("people.Pseudonym", []),
+        ("people.Heir", []),
+        ("people.Employee", ["W006"]),
+    ],
 )
 def test_what_a_user_model_requires_can_be_given(model: str, ids: list[str]) -> None:
     with override_settings(AUTH_USER_MODEL=model):

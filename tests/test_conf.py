@@ -147,7 +147,8 @@ def test_a_kind_may_be_a_class_of_the_projects() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["clout", "no.such.module", "test_conf.problem_with", "test_conf.TESTS", "test_conf.NoName"]
+    "kind",
+    ["clout", "no.such.module", "test_conf.problem_with", "test_conf.TESTS", "test_conf.NoName", "builtins.dict"],
 )
 def test_a_kind_that_is_no_provider_is_an_error(kind: str) -> None:
     assert kind in problem_with(KIND=kind)

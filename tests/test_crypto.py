@@ -5,6 +5,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.test import override_settings
 
 from django_bitbucket_auth import crypto
@@ -117,6 +120,22 @@ def test_neither_secret_nor_purpose_is_used_as_it_is() -> None:
     assert one != two
 
 
-def test_the_format_is_aes_256_gcm_with_a_nonce_of_twelve_bytes() -> None:
-    body = seal("purpose", "context", "secret").split(".")[2]
-    assert len(urlsafe_b64decode(body + "=" * (-len(body) % 4))) == 12 + len("secret") + 16
+def test_the_format_is_that_of_the_docstring() -> None:
+    """Written out, so that rows of today open in every later version: AES-256-GCM, keys by HKDF-SHA256."""
+
+    def derive(info: bytes, length: int) -> bytes:
+        return HKDF(SHA256(), length, salt=b"django_bitbucket_auth", info=info).derive(OLD.encode())
+
+    with keys(OLD):
+        version, key_id, body = seal("purpose", "context", "secret").split(".")
+    assert (version, key_id) == ("1", urlsafe_b64encode(derive(b"key id", 6)).decode())
+    raw = urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    key = AESGCM(derive(b"encrypt purpose", 32))
+    assert key.decrypt(raw[:12], raw[12:], b"purpose\0context") == b"secret"
+
+
+def test_without_its_version_it_does_not_open() -> None:
+    sealed = seal("purpose", "context", "secret")
+    for altered in (sealed.removeprefix("1."), sealed.replace("1.", "2.", 1), f"1.{sealed}"):
+        with pytest.raises(Unsealable):
+            unseal("purpose", "context", altered)

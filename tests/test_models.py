@@ -162,9 +162,10 @@ def test_save_never_writes_the_token_columns_of_an_existing_row(row: BitbucketTo
     stale.grant = "import"
     stale.save()
     stale.save(update_fields=["sealed", "version"])
+    stale.grant, stale.redirect_uri = "not this", "https://example.com/"
     stale.save(update_fields={"sealed", "redirect_uri"})
     saved = BitbucketToken.objects.get()
-    assert saved.grant == "import"
+    assert (saved.grant, saved.redirect_uri) == ("import", "https://example.com/")
     assert saved.updated_at > row.updated_at
     for name in BitbucketToken.TOKEN_COLUMNS:
         assert getattr(saved, name) == getattr(row, name)

@@ -52,3 +52,9 @@ class Pseudonym(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.handle
+
+
+class Heir(Pseudonym):
+    """Has columns that nobody fills in: a link to the row above, and a rank that the site decides on."""
+
+    rank = models.CharField(max_length=5, editable=False)

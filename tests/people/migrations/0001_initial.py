@@ -2,6 +2,7 @@
 
 import uuid
 
+import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -29,6 +30,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Pseudonym",
+            fields=[
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("handle", models.CharField(max_length=12, unique=True)),
+                ("last_name", models.CharField(blank=True, max_length=5)),
+                ("is_active", models.BooleanField(default=True)),
+            ],
+            options={
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
             name="Member",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -42,17 +57,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Pseudonym",
+            name="Heir",
             fields=[
-                ("password", models.CharField(max_length=128, verbose_name="password")),
-                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("handle", models.CharField(max_length=12, unique=True)),
-                ("last_name", models.CharField(blank=True, max_length=5)),
-                ("is_active", models.BooleanField(default=True)),
+                (
+                    "pseudonym_ptr",
+                    models.OneToOneField(
+                        auto_created=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        parent_link=True,
+                        primary_key=True,
+                        serialize=False,
+                        to="people.pseudonym",
+                    ),
+                ),
+                ("rank", models.CharField(editable=False, max_length=5)),
             ],
             options={
                 "abstract": False,
             },
+            bases=("people.pseudonym",),
         ),
     ]
