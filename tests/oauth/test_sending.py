@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from oauth.loopback import Loopback, reply
 from requests.auth import HTTPBasicAuth
 
 from django_bitbucket_auth.exceptions import BitbucketUnavailable, ForeignURL
+from django_bitbucket_auth.oauth import transport
+from django_bitbucket_auth.oauth.connections import Adapter
 from django_bitbucket_auth.oauth.transport import Bearer, Deadline, Network, send
 
 NETWORK = Network("default", timeout=(2, 2), retries=0)
@@ -202,6 +205,16 @@ def test_a_cookie_of_a_redirect_or_a_repeat_is_never_sent_back() -> None:
         get(server.url + "/", network, api=server.url)
         assert len(server.requests) == 3
         assert all("cookie" not in request.headers for request in server.requests)
+
+
+def test_the_jar_of_a_session_accepts_nothing() -> None:
+    """Even within one session, should one ever be used twice."""
+    with Loopback(reply(headers={"Set-Cookie": "a=b; Path=/"})) as server:
+        with closing(Adapter()) as adapter, transport._Session(adapter) as session:
+            for _ in range(2):
+                session.send(session.prepare_request(requests.Request("GET", server.url)))
+            assert len(session.cookies) == 0
+        assert "cookie" not in server.requests[1].headers
 
 
 # -- what can't be sent ------------------------------------------------------------------------------------------------

@@ -80,6 +80,14 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(ours: tuple[str, str],
         assert server.requests == []
 
 
+@pytest.mark.parametrize("bundle", [False, "", None, 0])
+def test_nothing_switches_the_check_off(ours: tuple[str, str], bundle: object) -> None:
+    with Loopback(reply(), tls=tls_of(ours)) as server:
+        with pytest.raises(BitbucketUnavailable, match="SSLError"):
+            ask(server, ca_bundle=bundle)
+        assert server.requests == []
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_the_environments_bundle_is_not_used(
     ours: tuple[str, str], other: tuple[str, str], variable: str, monkeypatch: pytest.MonkeyPatch

@@ -105,6 +105,8 @@ def test_loopback_is_this_machine(url: str) -> None:
         "http://user:password@127.0.0.1/",
         "http://@localhost/",
         "http://localhost.attacker.example/",
+        "http://attackerlocalhost/",
+        "http://attacker.localhost/",
         "http://127.0.0.1.attacker.example/",
         "http://attacker.example/127.0.0.1",
         "http://attacker.example?localhost",
