@@ -1,5 +1,6 @@
 """What the tests of this folder start: a simulated Bitbucket, the example site, strangers' pages, a browser."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -48,9 +49,13 @@ def elsewhere() -> Iterator[Elsewhere]:
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Chrome]:
-    """The browser's process, which takes a second to start."""
-    with driving() as driver:
-        yield driver
+    """The browser's process, which takes a second to start, and outlives no polite end of this one."""
+    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as if Ctrl-C were pressed
+    try:
+        with driving() as driver:
+            yield driver
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
 @pytest.fixture

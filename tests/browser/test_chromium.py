@@ -1,5 +1,7 @@
 """The browser that the tests of this folder use."""
 
+import signal
+
 import pytest
 from browser.chromium import Browser
 from browser.elsewhere import Elsewhere
@@ -25,3 +27,9 @@ def test_what_happened_in_another_test_is_forgotten(browser: Browser, elsewhere:
 def test_nothing_leaves_this_machine(browser: Browser) -> None:
     with pytest.raises(WebDriverException, match="ERR_NAME_NOT_RESOLVED"):
         browser.open("http://bitbucket.org/")
+
+
+def test_being_told_to_end_the_tests_end_the_browser_first(browser: Browser) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    assert browser.url == "about:blank"
