@@ -67,6 +67,20 @@ def test_a_connection_that_is_never_made_is_unavailable(monkeypatch: pytest.Monk
         assert str(caught.value) == f"no connection to {server.url} within 1 s"
 
 
+def test_the_deadline_cuts_the_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+
+    def connect(self: socket.socket, address: object) -> None:
+        waits.append(self.gettimeout())
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    with pytest.raises(BitbucketUnavailable):
+        get("http://127.0.0.1:1", Network("default", timeout=(30, 30), retries=0), deadline=2)
+    assert waits[0] is not None
+    assert 1 < waits[0] <= 2
+
+
 def cut(written: bytes) -> Callable[[Exchange], None]:
     """Sends this and hangs up."""
     return lambda exchange: exchange.write(written)
