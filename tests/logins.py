@@ -13,11 +13,11 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test import RequestFactory
 
-from django_bitbucket_auth.accounts import BitbucketLogin
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.bitbucket import Email, Profile
 from django_bitbucket_auth.conf import ProviderSettings
 from django_bitbucket_auth.exceptions import LoginRefused
+from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.oauth.token import Token
 from django_bitbucket_auth.signals import verify

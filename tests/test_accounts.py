@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from logins import JANE, NAMESAKE, a_login, emails, refusal, sign_in
 
 from django_bitbucket_auth import accounts
-from django_bitbucket_auth.accounts import BitbucketLogin
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.exceptions import BitbucketUnavailable
+from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 
 pytestmark = pytest.mark.django_db
@@ -77,6 +77,11 @@ def test_a_changed_address_neither_creates_nor_switches_a_user() -> None:
 
 def test_the_same_id_at_another_instance_is_somebody_else() -> None:
     assert sign_in() != sign_in(replace(JANE, instance="bitbucket.example.com"))
+
+
+def test_a_person_is_found_among_many_instances() -> None:
+    users = {name: sign_in(replace(JANE, instance=name, emails=())) for name in "abcdef"}
+    assert {name: sign_in(replace(JANE, instance=name, emails=())) for name in "fedcba"} == users
 
 
 def test_ids_are_compared_exactly() -> None:
@@ -197,6 +202,8 @@ def test_tokens_of_somebody_who_is_no_member_any_more_are_forgotten() -> None:
         ("bitbucket.org", NAMESAKE.uid, "default"),
         ("elsewhere", JANE.uid, "default"),
     }
+    accounts.forget_tokens(replace(JANE, provider="second"))
+    assert not BitbucketToken.objects.filter(account__instance="bitbucket.org", account__uid=JANE.uid).exists()
 
 
 # -- what the tests stand on -------------------------------------------------------------------------------------------

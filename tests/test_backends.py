@@ -12,10 +12,10 @@ from django.test import override_settings
 from logins import JANE, a_login, a_request, sign_in
 
 from django_bitbucket_auth import backends
-from django_bitbucket_auth.accounts import BitbucketLogin
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.bitbucket import Profile
 from django_bitbucket_auth.exceptions import ConfigurationError
+from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount
 
 OURS = "django_bitbucket_auth.backends.BitbucketBackend"

@@ -68,6 +68,12 @@ def test_case_and_compatible_forms_are_one_address(owner: User) -> None:
     )
 
 
+def test_an_address_is_looked_up_as_it_is_given_too(owner: User) -> None:
+    User.objects.update(email="\N{FULLWIDTH LATIN CAPITAL LETTER J}ane@example.com")
+    address = "\N{FULLWIDTH LATIN CAPITAL LETTER J}ane@EXAMPLE.com"
+    assert sign_in(replace(JANE, emails=emails(address)), link_by_email=True) == owner
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"is_active": False}, {"is_staff": True}, {"is_superuser": True}],

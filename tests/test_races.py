@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from logins import JANE, overtaken_by, refusal, rows, sign_in, statements_fail, verified_by
 
 from django_bitbucket_auth import accounts
-from django_bitbucket_auth.accounts import BitbucketLogin
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.exceptions import BitbucketUnavailable, LoginRefused
+from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 
 pytestmark = pytest.mark.django_db

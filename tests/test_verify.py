@@ -132,6 +132,12 @@ def test_an_unsaved_user_with_somebodys_id_is_no_user(bob: User) -> None:
         assert refusal() == "vetoed"
 
 
+def test_a_deleted_user_is_no_user(bob: User) -> None:
+    bob.delete()
+    with verified_by(Asked(bob)):
+        assert refusal() == "vetoed"
+
+
 def test_a_denial_by_false_is_not_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
     with verified_by(Asked(False)):
         assert refusal() == "vetoed"
