@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy
 
 from django_bitbucket_auth import exceptions, failures
 
@@ -72,6 +73,12 @@ def test_a_refusal_says_what_the_person_reads() -> None:
     refusal = exceptions.LoginRefused("Not on Sundays.", "inactive")
     assert (str(refusal), refusal.message, refusal.reason) == ("Not on Sundays.", "Not on Sundays.", "inactive")
     assert (exceptions.LoginRefused().message, exceptions.LoginRefused().reason) == ("", "vetoed")
+
+
+def test_a_refusal_tells_the_log_the_cause_and_else_what_the_person_reads() -> None:
+    assert str(exceptions.LoginRefused("Not on Sundays.", cause="the calendar")) == "the calendar"
+    assert exceptions.LoginRefused("Not on Sundays.", cause="the calendar").message == "Not on Sundays."
+    assert str(exceptions.LoginRefused(gettext_lazy("No"))) == "No"  # type: ignore[arg-type]
 
 
 def test_a_reason_given_to_one_error_is_not_the_next_ones() -> None:

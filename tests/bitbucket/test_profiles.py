@@ -285,7 +285,7 @@ def test_an_address_that_does_not_say_so_is_not_confirmed() -> None:
     [
         None, "", "jane", "@", "a@", "@b.example", "a@b@c.example", "a b@c.example", " a@b.example", "a@b.example\n",
         "a@b.example\x00", "a\ud800@b.example", "a@b.example\u2028", "a@b.exa\x85mple", "a\r\nBcc: x@y.example",
-        "x" * 250 + "@b.example", 7, True, [EMAIL["email"]], {"a@b.example": 1},
+        "@b.example".rjust(255, "x"), 7, True, [EMAIL["email"]], {"a@b.example": 1},
     ],
     ids=range(20),
 )  # fmt: skip

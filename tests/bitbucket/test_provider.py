@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import pytest
 import requests
 import responses
-from bitbucket.answers import ACME, JANE, TOKEN, TOKEN_URL, answer, error, settings
+from bitbucket.answers import ACME, API, JANE, TOKEN, TOKEN_URL, answer, error, settings
 from oauth.loopback import Exchange, Loopback, reply
 
 from django_bitbucket_auth.bitbucket import CloudProvider, Membership, Profile, Provider
@@ -178,7 +178,7 @@ def test_an_error_with_status_200_is_that_error() -> None:
     with pytest.raises(OAuthError) as caught:
         provider().fetch_token(GRANT)
     assert (caught.value.error, caught.value.reason, caught.value.status) == ("invalid_grant", "state_expired", 200)
-    assert caught.value.__suppress_context__
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_an_answer_without_a_token_is_nonsense_and_not_repeated_in_the_error(bod
         provider().fetch_token(GRANT)
     assert (caught.value.error, caught.value.reason, caught.value.status) == ("no_token", "bad_answer", 200)
     assert "canary" not in f"{caught.value!r} {caught.value}"
-    assert caught.value.__suppress_context__
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 @responses.activate
@@ -271,12 +271,12 @@ def test_an_error_is_read_by_what_was_asked() -> None:
 
 def test_all_requests_of_a_conversation_share_one_deadline_that_starts_with_the_first() -> None:
     def script(exchange: Exchange) -> bytes:
-        exchange.pause(0.25)
+        exchange.pause(0.6)
         return reply()
 
     with Loopback(script) as server:
-        talk = provider(base_url=server.url, api_url=server.url, deadline=0.4, retries=0)
-        time.sleep(0.45)
+        talk = provider(base_url=server.url, api_url=server.url, deadline=1, retries=0)
+        time.sleep(1.1)
         assert talk.send(requests.Request("GET", server.url)).status_code == 200
         with pytest.raises(BitbucketTimeout):
             talk.send(requests.Request("GET", server.url))
@@ -378,6 +378,24 @@ def test_profile_and_memberships_are_asked_at_the_same_time() -> None:
 
     profile, memberships = Meeting(Membership("acme", "yes")).fetch_identity(TOKEN, ("acme",))
     assert (profile.uid, memberships) == (JANE, (Membership("acme", "yes"),))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [requests.ConnectionError("canary"), requests.Timeout("canary"), requests.exceptions.InvalidHeader("canary")],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_an_overridden_send_may_fail_as_requests_does(fault: requests.RequestException) -> None:
+    class Failing(CloudProvider):
+        def send(self, request: requests.Request) -> requests.Response:
+            raise fault
+
+    failing = Failing(settings())
+    for ask in (lambda: failing.fetch_token(GRANT), lambda: failing.get(TOKEN, f"{API}/2.0/user")):
+        with pytest.raises(BitbucketUnavailable) as caught:
+            ask()
+        assert str(caught.value) == f"no answer ({type(fault).__name__})"
+        assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 @responses.activate

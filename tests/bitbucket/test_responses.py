@@ -88,6 +88,19 @@ def test_a_deactivated_person_is_inactive_and_our_client_is_fine(body: Any, stat
     assert (found.reason, found.status) == ("inactive", status)
 
 
+def test_an_error_that_only_mentions_a_code_says_nothing_about_it() -> None:
+    assert token_error({"error": "server_error", "error_description": "Error code 7"}).reason == "bad_answer"
+
+
+@pytest.mark.parametrize(
+    "value", [7, 1.5, True, ["invalid_grant"], {"code": "invalid_grant"}, {"message": 7}, None, ""]
+)
+def test_an_error_that_is_no_text_is_told_by_its_status(value: Any) -> None:
+    found = token_error({"error": value, "error_description": value})
+    assert isinstance(found, OAuthError)
+    assert (found.error, found.description) == ("http_400", "")
+
+
 def test_a_401_without_more_is_our_clients() -> None:
     assert type(responses.token_error(answer(401), GRANT)) is ClientRefused
 

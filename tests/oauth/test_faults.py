@@ -46,7 +46,7 @@ def test_a_refused_connection_is_unavailable_and_named() -> None:
         get(f"http://127.0.0.1:{port}")
     assert type(caught.value) is BitbucketUnavailable
     assert str(caught.value) == f"no answer from http://127.0.0.1:{port} (ConnectionError: NewConnectionError)"
-    assert caught.value.__suppress_context__
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 def test_a_name_that_does_not_exist_is_unavailable_and_named() -> None:
@@ -142,11 +142,11 @@ def silent(exchange: Exchange) -> bytes:
 
 
 def test_silence_is_a_timeout_that_says_how_long_it_waited() -> None:
-    with Loopback(silent) as server, within_seconds(2):
+    with Loopback(silent) as server, within_seconds(4):
         with pytest.raises(BitbucketTimeout) as caught:
             get(server.url)
         assert str(caught.value) == f"no answer from {server.url} within 0.3 s"
-        assert caught.value.__suppress_context__
+        assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 def test_silence_amid_a_body_is_a_timeout() -> None:
@@ -154,7 +154,7 @@ def test_silence_amid_a_body_is_a_timeout() -> None:
         exchange.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}")
         return silent(exchange)
 
-    with Loopback(script) as server, within_seconds(2), pytest.raises(BitbucketTimeout, match=r"within 0\.3 s"):
+    with Loopback(script) as server, within_seconds(4), pytest.raises(BitbucketTimeout, match=r"within 0\.3 s"):
         get(server.url)
 
 
@@ -166,7 +166,7 @@ def test_a_timeout_is_not_repeated() -> None:
 
 
 def test_the_deadline_cuts_the_wait_for_an_answer() -> None:
-    with Loopback(silent) as server, within_seconds(2), pytest.raises(BitbucketTimeout, match=r"within 0\.3 s"):
+    with Loopback(silent) as server, within_seconds(4), pytest.raises(BitbucketTimeout, match=r"within 0\.3 s"):
         get(server.url, Network("default", timeout=(30, 30)), deadline=0.3)
 
 
@@ -195,7 +195,7 @@ GZIP_HEAD = gzip.compress(b"")[:10]
 )
 def test_a_body_that_drips_does_not_outlast_the_deadline(script: Callable[[Exchange], bytes]) -> None:
     """Each byte comes well within the time of a read."""
-    with Loopback(script) as server, within_seconds(2):
+    with Loopback(script) as server, within_seconds(4):
         with pytest.raises(BitbucketTimeout):
             get(server.url, Network("default", timeout=(1, 5), retries=5), deadline=0.4)
         assert len(server.requests) == 1
@@ -214,7 +214,7 @@ def test_a_body_that_drips_does_not_outlast_the_deadline(script: Callable[[Excha
 def test_what_drips_before_a_byte_of_the_body_is_there_does_not_outlast_the_deadline(
     script: Callable[[Exchange], bytes],
 ) -> None:
-    with Loopback(script) as server, within_seconds(2), pytest.raises(BitbucketTimeout):
+    with Loopback(script) as server, within_seconds(4), pytest.raises(BitbucketTimeout):
         get(server.url, Network("default", timeout=(1, 5), retries=5), deadline=0.4)
 
 
@@ -232,7 +232,7 @@ def test_silence_after_a_drip_does_not_outlast_the_deadline() -> None:
         exchange.pause(5)
         return b"}"
 
-    with Loopback(script) as server, within_seconds(1.3), pytest.raises(BitbucketTimeout):
+    with Loopback(script) as server, within_seconds(3), pytest.raises(BitbucketTimeout):
         get(server.url, Network("default", timeout=(1, 5)), deadline=0.9)
 
 
@@ -247,16 +247,18 @@ def test_nothing_is_sent_after_the_deadline() -> None:
 
 def test_one_deadline_is_for_all_of_a_conversation() -> None:
     def script(exchange: Exchange) -> bytes:
-        exchange.pause(0.15)
+        exchange.pause(0.2)
         return reply()
 
-    with Loopback(script) as server, within_seconds(2):
-        deadline = Deadline(0.4)
-        for _ in range(2):
-            send(requests.Request("GET", server.url), ONCE, deadline)
+    def converse(url: str) -> None:
+        deadline = Deadline(1)
+        while True:
+            send(requests.Request("GET", url), Network("default", timeout=(5, 5)), deadline)
+
+    with Loopback(script) as server, within_seconds(4):
         with pytest.raises(BitbucketTimeout):
-            send(requests.Request("GET", server.url), ONCE, deadline)
-        assert len(server.requests) == 3
+            converse(server.url)
+        assert 1 < len(server.requests) <= 5
 
 
 def test_the_deadline_tells_what_is_left() -> None:
@@ -293,7 +295,7 @@ def test_an_endless_body_is_cut_off_at_the_cap(status: int) -> None:
             exchange.write(b"x" * 65536)
             sent += 65536
 
-    with Loopback(script) as server, within_seconds(3), pytest.raises(OAuthError, match="body_too_large"):
+    with Loopback(script) as server, within_seconds(10), pytest.raises(OAuthError, match="body_too_large"):
         get(server.url, limit=200_000)
     assert sent < 50 * 1024**2  # what fits into the buffers of two sockets
 
@@ -321,8 +323,10 @@ def test_a_packed_answer_is_unpacked_though_it_was_not_asked_for() -> None:
 
 def test_a_connection_with_the_rest_of_a_capped_body_is_not_used_again() -> None:
     with Loopback([reply(body=b"x" * 3_000_000), reply(body="[1]")]) as server:
-        with pytest.raises(OAuthError):
+        with pytest.raises(OAuthError) as caught:
             get(server.url, limit=1000)
+        assert caught.tb is not None  # which holds the answer
+        assert server.is_left()
         assert get(server.url).json() == [1]
         assert server.connections == 2
 

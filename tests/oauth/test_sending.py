@@ -226,7 +226,7 @@ def test_a_token_that_can_not_stand_in_a_header_is_never_sent_nor_shown(server: 
     with pytest.raises(BitbucketUnavailable) as caught:
         get(server.url + "/", token=token, api=server.url)
     assert "canary" not in f"{caught.value!r}{caught.value}"
-    assert caught.value.__suppress_context__
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
     assert server.requests == []
 
 
