@@ -218,7 +218,7 @@ def retry_after(response: requests.Response) -> float | None:
         date = parsedate_to_datetime(value)
         # HTTP's dates are GMT; one without a zone would be taken for the site's own.
         seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), 3600.0)
 
