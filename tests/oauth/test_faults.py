@@ -218,6 +218,15 @@ def test_what_drips_before_a_byte_of_the_body_is_there_does_not_outlast_the_dead
         get(server.url, Network("default", timeout=(1, 5), retries=5), deadline=0.4)
 
 
+def test_a_proxy_that_drips_does_not_outlast_the_deadline() -> None:
+    with Loopback(drip(b"HTTP/1.1 200 OK\r\nX: ", b"y")) as proxy, within_seconds(4):
+        for scheme in ("http", "https"):
+            network = Network("default", timeout=(1, 5), retries=0, proxies={scheme: proxy.url})
+            with pytest.raises(BitbucketTimeout):
+                get(f"{scheme}://bitbucket.invalid", network, deadline=0.4)
+        assert [request.method for request in proxy.requests] == ["GET", "CONNECT"]
+
+
 def test_the_adapter_alone_keeps_to_the_timeout_of_requests() -> None:
     with Loopback(reply(body="[1]")) as server, requests.Session() as session:
         session.mount("http://", Adapter())

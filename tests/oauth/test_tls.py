@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from oauth.loopback import Loopback, reply
+from oauth.loopback import Exchange, Loopback, reply
 
-from django_bitbucket_auth.exceptions import BitbucketUnavailable
+from django_bitbucket_auth.exceptions import BitbucketTimeout, BitbucketUnavailable
 from django_bitbucket_auth.oauth.transport import Deadline, Network, send
 
 
@@ -141,6 +141,18 @@ def test_the_name_in_the_certificate_has_to_be_the_hosts(ours: tuple[str, str]) 
         with pytest.raises(BitbucketUnavailable, match="SSLError"):
             ask(server, ca_bundle=ours[0])
         assert server.requests == []
+
+
+def test_what_drips_through_tls_does_not_outlast_the_deadline(ours: tuple[str, str]) -> None:
+    def script(exchange: Exchange) -> bytes:
+        exchange.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while True:  # until one side has hung up
+            exchange.write(b"y")
+            exchange.pause(0.05)
+
+    network = Network("default", timeout=(2, 5), retries=0, ca_bundle=ours[0])
+    with Loopback(script, tls=tls_of(ours)) as server, pytest.raises(BitbucketTimeout):
+        send(requests.Request("GET", server.url), network, Deadline(0.5))
 
 
 def test_a_proxy_that_passes_tls_on_is_told_the_host_only(ours: tuple[str, str]) -> None:
