@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,13 +16,12 @@ from django.db import DatabaseError, IntegrityError, OperationalError, router, t
 from django.db.models import Q
 from django.http import HttpRequest
 
-from . import tokens, users
+from . import hooks, tokens, users
 from .bitbucket import Profile
-from .conf import ProviderSettings
-from .exceptions import BitbucketUnavailable, LoginRefused
+from .exceptions import BitbucketUnavailable, ConfigurationError, LoginRefused
+from .hooks import BitbucketLogin
 from .models import BitbucketAccount
-from .oauth.token import Token
-from .signals import account_connected, verify
+from .signals import account_connected
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -32,17 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_bitbucket_auth")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class BitbucketLogin:
-    """What a callback has proved: made only where a code was redeemed, and the one thing the backend accepts."""
-
-    configuration: ProviderSettings
-    profile: Profile
-    token: Token = field(repr=False)
-    redirect_uri: str
-    intent: str = "login"
 
 
 def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBackend) -> User:
@@ -55,7 +42,7 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
     """
     database = router.db_for_write(BitbucketAccount)
     account = _patiently(partial(find, login.profile, database))
-    answer = _ask(request, login, account.user if account else None)
+    answer = hooks.ask(request, login, account.user if account else None)
     try:
         return _settle(request, login, backend, database, account, answer)
     except LoginRefused as refusal:
@@ -77,11 +64,13 @@ def _settle(
     answer: User | None,
 ) -> User:
     """Decide whose account it is, and write, again where others were in the way."""
-    user = _owner(account, answer) if account else answer or backend.find_user(request, login)
+    user = _owner(account, answer) if account else answer
+    if user is None and (found := backend.find_user(request, login)) is not None:
+        user = hooks.saved(found, "find_user")
     if user is None and not login.configuration.create_users:
         raise LoginRefused("", "sign_up_closed", cause=f"{login.profile.uid} is nobody's, and CREATE_USERS is off")
     check_active(user, backend)
-    locked = False
+    locked, known = False, account is not None
     lost: set[str] = set()
     for _ in range(users.MOST_NAMES + 1):
         fields = _patiently(partial(_new_fields, login, backend, database, lost)) if user is None else {}
@@ -90,6 +79,8 @@ def _settle(
         except DatabaseError as error:
             fault = error
         locked = _worth_another(fault, locked)
+        if known and isinstance(fault, IntegrityError):
+            raise _busy(fault)  # nobody was faster: a hook writes what can't be written
         # Somebody was faster, or in the way. Who, is asked by the identity alone: a user found by name or address here
         # would hand this person somebody else's account (CVE-2025-61783).
         account = _patiently(partial(find, login.profile, database))
@@ -98,10 +89,10 @@ def _settle(
             check_active(user, backend)
         elif isinstance(fault, IntegrityError):
             if user is not None:
-                raise BitbucketUnavailable(f"the user changed while the account was linked ({fault})")
+                raise BitbucketUnavailable(f"the user changed while the account was linked ({_first_line(fault)})")
             if not _name_taken(fields, database):
                 raise LoginRefused(
-                    "", "email_taken", cause=f"no user could be created for {login.profile.uid}: {fault}"
+                    "", "email_taken", cause=f"no user could be created for {login.profile.uid}: {_first_line(fault)}"
                 )
             lost.add(fields[users.model().USERNAME_FIELD].casefold())
     raise BitbucketUnavailable("no free user name was found in time")
@@ -146,43 +137,6 @@ def check_active(user: User | None, backend: BitbucketBackend) -> None:
         raise LoginRefused("", "inactive", cause=f"the user {user.pk} is inactive")
 
 
-def _ask(request: HttpRequest, login: BitbucketLogin, owner: User | None) -> User | None:
-    """What the ``verify`` receivers answer: a user, or no opinion. All run; one refusal beats every user."""
-    answers = verify.send_robust(
-        sender=BitbucketAccount,
-        request=request,
-        provider=login.configuration.alias,
-        profile=login.profile,
-        token=login.token,
-        intent=login.intent,
-        user=owner,
-    )
-    named: dict[object, User] = {}
-    refusal: LoginRefused | None = None
-    for receiver, answer in answers:
-        if isinstance(answer, LoginRefused):
-            refusal = answer
-        elif isinstance(answer, users.model()) and answer.pk is not None and not answer._state.adding:
-            named[answer.pk] = answer
-        elif answer is not None:
-            if answer is not False and not isinstance(answer, BaseException):
-                logger.error(
-                    "The verify receiver %r answered with a %s, which refuses the sign-in. Return a saved user, None "
-                    "or False, or raise LoginRefused.",
-                    receiver,
-                    type(answer).__name__,
-                )
-            refusal = refusal or LoginRefused(cause=f"the verify receiver {receiver!r} refused {login.profile.uid}")
-    if refusal is None and len(named) > 1:
-        logger.error(
-            "The verify receivers named different users (%s), which refuses the sign-in", sorted(map(str, named))
-        )
-        refusal = LoginRefused(cause="the verify receivers named different users")
-    if refusal is not None:
-        raise refusal
-    return next(iter(named.values()), None)
-
-
 def _worth_another(fault: DatabaseError, locked: bool) -> bool:
     """Whether there has been a lock error by now. The second one, and what would fail again, ends the sign-in."""
     if isinstance(fault, IntegrityError):
@@ -213,7 +167,10 @@ def _new_fields(login: BitbucketLogin, backend: BitbucketBackend, database: str,
         if users.taken([], email, database)[1]:
             raise LoginRefused("", "email_taken", cause=f"the address of {profile.uid} is another user's name")
         return fields
-    names = users.candidates(backend.username_for(profile))
+    wish: object = backend.username_for(profile)
+    if not isinstance(wish, str) or not wish:
+        raise ConfigurationError("username_for() of the authentication backend has to return a name.")
+    names = users.candidates(wish)
     taken, email_taken = users.taken(names[:1], email, database)
     if lost or names[0].casefold() in taken:
         taken, _ = users.taken(names, "", database)
@@ -242,11 +199,11 @@ def _write(
     fields: dict[str, str],
 ) -> User:
     """One attempt at writing all of it, or nothing."""
-    columns = _columns(login.profile)
+    columns = _columns(login.profile, known=account is not None)
     with transaction.atomic(using=database):
         created, connected = user is None, account is None
         if user is None:
-            user = backend.create_user(request, login, fields)
+            user = hooks.saved(backend.create_user(request, login, fields), "create_user")
             check_active(user, backend)
         if account is None:
             account = BitbucketAccount(user=user, **columns)
@@ -270,21 +227,21 @@ def _write(
                 using=database,
                 new_account=connected,
             )
-        if connected:
-            tell = partial(
-                account_connected.send_robust,
-                sender=BitbucketAccount,
-                request=request,
-                user=user,
-                account=account,
-                created=created,
-            )
-            transaction.on_commit(tell, using=database)
+    if connected:
+        tell = partial(
+            account_connected.send_robust,
+            sender=BitbucketAccount,
+            request=request,
+            user=user,
+            account=account,
+            created=created,
+        )
+        login.after.append(partial(transaction.on_commit, tell, using=database))
     return user
 
 
-def _columns(profile: Profile) -> dict[str, str | bool | None]:
-    """The account's columns for a profile. Addresses that couldn't be read stay as they were."""
+def _columns(profile: Profile, *, known: bool) -> dict[str, str | bool | None]:
+    """The account's columns for a profile. Of a known account addresses that couldn't all be read stay as they were."""
     columns: dict[str, str | bool | None] = {
         "provider": profile.provider,
         "instance": profile.instance,
@@ -297,7 +254,7 @@ def _columns(profile: Profile) -> dict[str, str | bool | None]:
     }
     if profile.account_id is None:
         del columns["account_id"]
-    if profile.emails_error is None or profile.email:
+    if profile.emails_error is None or not known:
         columns |= {"email": profile.email or "", "email_verified": profile.email is not None}
     return columns
 
@@ -315,4 +272,9 @@ def _patiently(call: Callable[[], T]) -> T:
 
 
 def _busy(error: DatabaseError) -> BitbucketUnavailable:
-    return BitbucketUnavailable(f"the database refused the sign-in ({error})")
+    return BitbucketUnavailable(f"the database refused the sign-in ({_first_line(error)})")
+
+
+def _first_line(error: DatabaseError) -> str:
+    # PostgreSQL adds the values in a second line: they are somebody's, and the log has one line for each failure.
+    return str(error).partition("\n")[0]

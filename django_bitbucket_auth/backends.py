@@ -14,10 +14,10 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from . import accounts, users
-from .accounts import BitbucketLogin
 from .bitbucket import Email, Profile
 from .bitbucket.profiles import split_name
 from .exceptions import ConfigurationError, LoginRefused
+from .hooks import BitbucketLogin
 from .models import BitbucketAccount
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ class BitbucketBackend(ModelBackend):
             if name in users.updatable(login.configuration.update_users)
             and getattr(user, name) == before.get(name, "") != value
         }
+        if login.profile.emails_error is not None:
+            # Some addresses couldn't be read, the primary one perhaps.
+            changes.pop(users.email_field() or "", None)
         database = router.db_for_write(type(user))
         address = changes.get(users.email_field() or "")
         if address and users.fold_address(address) != users.address_of(user) and users.taken([], address, database)[1]:

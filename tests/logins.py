@@ -57,8 +57,11 @@ def a_login(profile: Profile = JANE, token: Token = TOKEN, **keys: Any) -> Bitbu
 
 def sign_in(profile: Profile = JANE, backend: BitbucketBackend | None = None, **keys: Any) -> User:
     """Sign the person in; as the callback does."""
-    user = (backend or BitbucketBackend()).authenticate(a_request(), bitbucket_login=a_login(profile, **keys))
+    login = a_login(profile, **keys)
+    user = (backend or BitbucketBackend()).authenticate(a_request(), bitbucket_login=login)
     assert user is not None
+    for tell in login.after:
+        tell()
     return user
 
 

@@ -29,7 +29,11 @@ def told() -> Any:
 @pytest.mark.django_db(transaction=True)
 def test_a_new_account_is_told_of_after_commit(told: list[dict[str, Any]]) -> None:
     request = a_request()
-    user = BitbucketBackend().authenticate(request, bitbucket_login=a_login())
+    login = a_login()
+    user = BitbucketBackend().authenticate(request, bitbucket_login=login)
+    assert told == []  # not before the session is there
+    [tell] = login.after
+    tell()
     [heard] = told
     assert heard.pop("signal") is account_connected
     assert heard == {

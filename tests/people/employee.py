@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from logins import NAMESAKE, a_login, a_request
 
-from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.exceptions import ConfigurationError, LoginRefused
+from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount
 from people.models import Employee
 
