@@ -47,7 +47,7 @@ class LoginRefused(BitbucketAuthError):
         self.cause = cause
 
     def __str__(self) -> str:
-        return self.cause or self.message
+        return str(self.cause or self.message or "")  # `str`: the message may be a lazy translation
 
 
 class StateError(BitbucketAuthError):

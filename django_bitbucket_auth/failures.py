@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
 from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
@@ -214,8 +215,17 @@ REASONS: dict[str, Reason] = {
 }
 
 
-def answer(request: HttpRequest, error: BitbucketAuthError, alias: str, next_url: str = "") -> HttpResponse:
-    """Answer a failed sign-in: one log line, one signal, and the error page or ``FAILURE_URL``."""
+def answer(
+    request: HttpRequest,
+    error: BitbucketAuthError,
+    alias: str,
+    next_url: str = "",
+    configuration: conf.ProviderSettings | None = None,
+) -> HttpResponse:
+    """Answer a failed sign-in: one log line, one signal, and the error page or ``FAILURE_URL``.
+
+    ``configuration`` is ``None`` where the settings themselves are at fault.
+    """
     code, reason = _reason(error)
     status = 400 if isinstance(error, StateError) else reason.status
     trail = "BB-" + "".join(secrets.choice(_TRAIL) for _ in range(4))
@@ -231,20 +241,18 @@ def answer(request: HttpRequest, error: BitbucketAuthError, alias: str, next_url
         extra={"reason": code, "trail": trail, "provider": alias, "status": status},
     )
     login_refused.send_robust(sender=type(error), request=request, provider=alias, reason=code, trail=trail)
-    message = (error.message if isinstance(error, LoginRefused) else "") or str(reason.message)
+    message = str((error.message if isinstance(error, LoginRefused) else "") or reason.message)
     response: HttpResponse
-    if url := _failure_url(alias):
+    if url := _failure_url(configuration, code, trail):
         messages.error(request, f"{message} ({trail})", fail_silently=True)
-        parts = urlsplit(url)
-        query = "&".join(filter(None, [parts.query, urlencode({"reason": code, "trail": trail})]))
-        response = HttpResponseRedirect(urlunsplit(parts._replace(query=query)))
+        response = HttpResponseRedirect(url)
     else:
         context = {
             "reason": code,
             "title": reason.title,
             "message": message,
             "trail": trail,
-            "login_url": navigation.url_of("login", alias, next_url) if reason.again else None,
+            "login_url": _login_url(alias, next_url) if reason.again else None,
             "detail": str(error) if settings.DEBUG and code in _TECHNICAL else "",
         }
         response = pages.page(request, "error", context, status)
@@ -260,9 +268,20 @@ def _reason(error: BitbucketAuthError) -> tuple[str, Reason]:
     return code, REASONS[code]
 
 
-def _failure_url(alias: str) -> str | None:
+def _failure_url(configuration: conf.ProviderSettings | None, code: str, trail: str) -> str | None:
+    if configuration is None or configuration.failure_url is None:
+        return None
     try:
-        url = conf.provider_settings(alias).failure_url
+        parts = urlsplit(resolve_url(configuration.failure_url))
+    except (NoReverseMatch, ValueError):
+        logger.exception("FAILURE_URL %r leads nowhere, so the error page is shown", configuration.failure_url)
+        return None
+    query = "&".join(filter(None, [parts.query, urlencode({"reason": code, "trail": trail})]))
+    return urlunsplit(parts._replace(query=query))
+
+
+def _login_url(alias: str, next_url: str) -> str | None:
+    try:
+        return navigation.url_of("login", alias, next_url)
     except ConfigurationError:
         return None
-    return resolve_url(url) if url else None

@@ -9,12 +9,14 @@ from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 from django.conf import settings
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
-from django.urls import Resolver404, get_script_prefix, resolve, reverse
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
 from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language, override
 
 from .conf import DEFAULT_ALIAS, ProviderSettings
 from .exceptions import ConfigurationError
+from .oauth import urls
 
 #: Longest ``next``, percent-encoded, in bytes: it travels in the attempt's cookie.
 MOST_NEXT = 1024
@@ -25,9 +27,19 @@ HOP = "hop"
 
 
 def url_of(view: str, alias: str, next_url: str = "") -> str:
-    """The path of one of our views for a provider, with ``next`` if there is one."""
+    """The path of one of our views for a provider, with ``next`` if there is one.
+
+    Raises:
+        ConfigurationError: the URLs aren't included.
+    """
     args = [] if alias == DEFAULT_ALIAS else [alias]
-    path = reverse(f"bitbucket_auth:{view}", args=args)
+    try:
+        path = reverse(f"bitbucket_auth:{view}", args=args)
+    except NoReverseMatch:
+        raise ConfigurationError(
+            "The URLs of django_bitbucket_auth aren't included, or stand in another namespace. "
+            "Add path('bitbucket/', include('django_bitbucket_auth.urls')) to the project's urlpatterns."
+        ) from None
     return f"{path}?{urlencode({'next': next_url})}" if next_url else path
 
 
@@ -44,17 +56,27 @@ def safe_next(request: HttpRequest, value: object) -> str:
             if parts.scheme not in ("http", "https") or parts.netloc.lower() != request.get_host().lower():
                 return ""
             value = urlunsplit(parts._replace(scheme="", netloc="")) or "/"
-    except ValueError:
+        value = iri_to_uri(value)
+    except ValueError:  # brackets, ports, lone surrogates
         return ""
-    value = iri_to_uri(value)
     if not value.startswith("/") or len(value) > MOST_NEXT or not url_has_allowed_host_and_scheme(value, None):
         return ""
     return "" if _is_no_place(urlsplit(value).path) else value
 
 
-def success_url(request: HttpRequest, configuration: ProviderSettings, next_url: str = "") -> str:
-    """Where a person who is signed in goes: ``next`` if it is (still) good, else ``SUCCESS_URL``."""
-    return safe_next(request, next_url) or resolve_url(configuration.success_url or settings.LOGIN_REDIRECT_URL)
+def success_url(configuration: ProviderSettings) -> str:
+    """Where a person who is signed in goes without a ``next``.
+
+    Raises:
+        ConfigurationError: ``SUCCESS_URL`` or ``LOGIN_REDIRECT_URL`` names no URL.
+    """
+    wanted = configuration.success_url or settings.LOGIN_REDIRECT_URL
+    try:
+        return resolve_url(wanted)
+    except NoReverseMatch:
+        raise ConfigurationError(
+            f"{wanted!r} names no URL of this project. Correct SUCCESS_URL or LOGIN_REDIRECT_URL."
+        ) from None
 
 
 def redirect_uri(request: HttpRequest, configuration: ProviderSettings) -> str:
@@ -87,7 +109,7 @@ def other_host(request: HttpRequest, configuration: ProviderSettings, next_url: 
     if not configuration.callback_url:
         return None
     wanted = urlsplit(configuration.callback_url)
-    if _without_default_port(wanted.netloc) == _without_default_port(request.get_host()):
+    if urls.origin(configuration.callback_url) == urls.origin(f"{request.scheme}://{request.get_host()}"):
         return None
     if HOP in request.GET:
         raise ConfigurationError(
@@ -123,16 +145,24 @@ def _proxy_says_https(request: HttpRequest) -> bool:
     )
 
 
-def _without_default_port(netloc: str) -> str:
-    return re.sub(r":(80|443)\Z", "", netloc.lower())
-
-
 def _is_no_place(path: str) -> bool:
     path = unquote(path)
-    prefix = get_script_prefix()
-    try:
-        match = resolve("/" + path.removeprefix(prefix).lstrip("/"))
-    except Resolver404:
-        return False
-    ours = match.app_names[-1:] == ["bitbucket_auth"]
-    return match.url_name == "logout" or (ours and match.url_name in _NO_PLACE)
+    if {".", ".."} & set(path.split("/")):
+        return True  # the browser would go somewhere else than it says
+    inside = "/" + path.removeprefix(get_script_prefix()).lstrip("/")
+    # APPEND_SLASH adds a slash, and `i18n_patterns` a language that may not be the present one.
+    languages = [get_language(), *({inside.split("/")[1]} & set(dict(settings.LANGUAGES)))]
+    return any(_leads_to_no_place(inside, language) for language in languages)
+
+
+def _leads_to_no_place(path: str, language: str | None) -> bool:
+    with override(language):
+        for candidate in (path, f"{path}/"):
+            try:
+                match = resolve(candidate)
+            except Resolver404:
+                continue
+            ours = match.app_names[-1:] == ["bitbucket_auth"]
+            if match.url_name == "logout" or (ours and match.url_name in _NO_PLACE):
+                return True
+    return False

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import get_template, render_to_string
 from django.templatetags.static import static
+from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext as _
 
 P = ParamSpec("P")
@@ -49,7 +50,7 @@ def page(request: HttpRequest, name: str, context: dict[str, Any], status: int =
     """
     html = render_to_string(f"bitbucket_auth/{name}.html", context, request)
     response = HttpResponse(html, status=status)
-    if name in ("error", "forward") or _base_is_ours():
+    if name in ("error", "forward") or _are_ours(name, "base"):
         styles = _style_origin()
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src {styles}; img-src {styles}; form-action 'self'; base-uri 'none'; "
@@ -64,14 +65,15 @@ def forward(request: HttpRequest, url: str, message: str | None = None) -> HttpR
     Browsers hold every redirect after a POST to the ``form-action`` of the page with the form, so it can't lead to
     Bitbucket; and a redirect on the way back from Bitbucket carries no strict cookie, while this page's step does.
     """
+    url = iri_to_uri(url)  # a header is ASCII
     response = page(request, "forward", {"url": url, "message": message or _("Taking you on to the site.")})
     response.headers["Refresh"] = f"0;url={url}"
     return response
 
 
-def _base_is_ours() -> bool:
-    origin = getattr(getattr(get_template("bitbucket_auth/base.html"), "origin", None), "name", "")
-    return bool(origin) and _OURS in Path(origin).parents
+def _are_ours(*names: str) -> bool:
+    origins = (getattr(get_template(f"bitbucket_auth/{name}.html"), "origin", None) for name in names)
+    return all(_OURS in Path(getattr(origin, "name", "")).parents for origin in origins)
 
 
 def _style_origin() -> str:

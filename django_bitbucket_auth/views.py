@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.contrib import auth
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
-from . import accounts, backends, conf, failures, navigation, pages, policies, state
+from . import accounts, backends, conf, failures, hooks, navigation, pages, policies, state
 from .bitbucket import Provider
 from .bitbucket.responses import authorization_error
-from .exceptions import BitbucketAuthError, LoginRefused, StateError
+from .exceptions import BitbucketAuthError, BitbucketUnavailable, LoginRefused, StateError
 from .oauth.grants import AuthorizationCode
 from .oauth.oauth2 import code_verifier
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 #: What a browser adds to the callback's path when we sent it there again for its strict cookie.
 AGAIN = "again"
@@ -35,12 +40,13 @@ def login(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpResponse
     _known_or_404(alias)
     asked = request.POST if request.method == "POST" else request.GET
     next_url = navigation.safe_next(request, asked.get("next"))
+    configuration = None
     try:
         configuration = conf.provider_settings(alias)
         backends.installed()
         return _start(request, configuration, next_url)
     except BitbucketAuthError as error:
-        return failures.answer(request, error, alias, next_url)
+        return failures.answer(request, error, alias, next_url, configuration)
 
 
 @pages.guarded
@@ -54,24 +60,27 @@ def callback(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpRespo
     """
     _known_or_404(alias)
     answer = _Answer.take(request)
+    configuration, home = None, ""
     try:
         configuration = conf.provider_settings(alias)
+        home = navigation.success_url(configuration)
         provider = conf.provider(configuration)
         path, backend = backends.installed()
         attempt = _attempt(request, provider, configuration, answer)
     except BitbucketAuthError as error:
-        return _without_attempt(request, error, alias, answer)
+        return _failed(request, error, alias, answer, configuration, home)
     try:
         state.spend(attempt, configuration.state_max_age)
         login = _redeem(provider, configuration, attempt, answer)
         user = backend.authenticate(request, bitbucket_login=login)
-        if user is None:
-            # `login()` would take None for whoever is signed in already.
-            raise LoginRefused
-        auth.login(request, user, backend=path)
-        response = _onward(request, navigation.success_url(request, configuration, attempt.next))
+        try:
+            _open_session(request, user, path)
+        finally:
+            for tell in login.after:
+                tell()
+        response = _onward(request, navigation.safe_next(request, attempt.next) or home)
     except BitbucketAuthError as error:
-        response = _without_attempt(request, error, alias, answer, attempt.next)
+        response = _failed(request, error, alias, answer, configuration, home, attempt.next)
     state.forget(request, response, attempt.state)
     return response
 
@@ -88,6 +97,7 @@ class _Answer:
     @classmethod
     def take(cls, request: HttpRequest) -> Self:
         """Read the answer, and take it out of the request: error mails and monitors print query strings."""
+        request.encoding = "utf-8"  # whatever the request's own headers claim
         parameters = request.GET.copy()
         found = cls(**{name: parameters.get(name, "") for name in cls.__slots__})
         for name in {"state", "code"} & parameters.keys():
@@ -149,7 +159,7 @@ def _attempt(
 @sensitive_variables()
 def _redeem(
     provider: Provider, configuration: conf.ProviderSettings, attempt: state.LoginState, answer: _Answer
-) -> accounts.BitbucketLogin:
+) -> hooks.BitbucketLogin:
     """Code → token → profile → policy: who this is, proved by this very attempt."""
     if answer.error:
         raise authorization_error(answer.error, answer.error_description)
@@ -163,16 +173,43 @@ def _redeem(
         if refusal.reason == "not_a_member":
             accounts.forget_tokens(profile)
         raise
-    return accounts.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent)
+    return hooks.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent)
 
 
-def _without_attempt(
-    request: HttpRequest, error: BitbucketAuthError, alias: str, answer: _Answer, next_url: str = ""
+def _open_session(request: HttpRequest, user: User | None, path: str) -> None:
+    """Sign the user in, or leave nobody signed in.
+
+    Raises:
+        LoginRefused: there is no user, or a receiver of ``user_logged_in`` refused (a second factor, say).
+        BitbucketUnavailable: the database refused the session.
+    """
+    if user is None:
+        # `login()` would take None for whoever is signed in already.
+        raise LoginRefused
+    try:
+        auth.login(request, user, backend=path)
+    except (BitbucketAuthError, DatabaseError) as error:
+        # The session says "signed in" by now, and would be saved with the page that says "refused".
+        request.session = type(request.session)()
+        request.user = AnonymousUser()
+        if isinstance(error, DatabaseError):
+            raise BitbucketUnavailable(f"the database refused the session ({type(error).__name__})") from None
+        raise
+
+
+def _failed(
+    request: HttpRequest,
+    error: BitbucketAuthError,
+    alias: str,
+    answer: _Answer,
+    configuration: conf.ProviderSettings | None,
+    home: str,
+    next_url: str = "",
 ) -> HttpResponse:
     """Answer a failed callback, kindly to those who only pressed "back" after they had signed in."""
     if isinstance(error, StateError) and error.reason in ("state_missing", "state_reused"):
-        if request.user.is_authenticated:
-            return HttpResponseRedirect(navigation.success_url(request, conf.provider_settings(alias)))
+        if _is_signed_in(request):
+            return HttpResponseRedirect(home)
         if _strict() and AGAIN not in request.GET and request.headers.get("Sec-Fetch-Site") != "same-origin":
             # A strict session cookie isn't sent with a step that Bitbucket began. One more step of our own shows
             # whether this person is signed in; it carries no answer, so nothing can be spent, and happens once.
@@ -180,7 +217,14 @@ def _without_attempt(
         if answer.error == "access_denied" and not answer.state:
             # It isn't known whether Bitbucket sends the state back with a denial.
             error = authorization_error(answer.error, answer.error_description)
-    return failures.answer(request, error, alias, next_url)
+    return failures.answer(request, error, alias, next_url, configuration)
+
+
+def _is_signed_in(request: HttpRequest) -> bool:
+    try:
+        return request.user.is_authenticated
+    except DatabaseError:
+        return False
 
 
 def _onward(request: HttpRequest, url: str) -> HttpResponse:
@@ -192,5 +236,6 @@ def _strict() -> bool:
 
 
 def _known_or_404(alias: str) -> None:
-    if isinstance(getattr(settings, "BITBUCKET_AUTH", {}), dict) and alias not in conf.aliases():
+    # A setting that is no dictionary has no aliases: then every page says "misconfigured".
+    if alias not in conf.aliases() and isinstance(getattr(settings, "BITBUCKET_AUTH", {}) or {}, dict):
         raise Http404(f"BITBUCKET_AUTH has no provider {alias!r}")

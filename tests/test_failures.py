@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from steps import LOGIN, come_back, reason_of
 
-from django_bitbucket_auth import failures
+from django_bitbucket_auth import conf, failures
 from django_bitbucket_auth.exceptions import (
     BitbucketAuthError,
     BitbucketTimeout,
@@ -168,7 +168,7 @@ def test_failures_can_go_to_a_page_of_the_project(client: Client, settings: Any,
 
 def test_without_the_messages_app_the_redirect_still_works(page_request: HttpRequest) -> None:
     with override_provider("default", FAILURE_URL="/private/"):
-        assert failures.answer(page_request, LoginRefused(), "default").status_code == 302
+        assert failures.answer(page_request, LoginRefused(), "default", "", conf.provider_settings()).status_code == 302
 
 
 def test_the_error_page_sends_no_referrer(client: Client, settings: Any) -> None:

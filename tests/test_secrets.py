@@ -16,16 +16,16 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.management import call_command
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 from django.utils.log import AdminEmailHandler
 from steps import CALLBACK, attempts_of, code_for, come_back, start
 from test_faults import JSON, LOST, TOKEN, USER, WORKS
 
 from django_bitbucket_auth import conf, views
-from django_bitbucket_auth.accounts import BitbucketLogin
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.bitbucket import Profile
+from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.oauth.grants import AuthorizationCode
 from django_bitbucket_auth.signals import verify
@@ -187,9 +187,6 @@ def test_an_attempt_shows_neither_state_nor_verifier(bitbucket: BitbucketSimulat
 
 
 def test_a_query_of_odd_bytes_is_taken_out_too() -> None:
-    request = HttpRequest()
-    request.GET = QueryDict("code=%ff%fe&state=%00")
-    request.META = {"QUERY_STRING": "code=%ff%fe&state=%00"}
-    request.path = CALLBACK
+    request = RequestFactory().get(f"{CALLBACK}?code=%ff%fe&state=%00")
     answer = views._Answer.take(request)
     assert answer.state == "\x00" and "%00" not in request.META["QUERY_STRING"]
