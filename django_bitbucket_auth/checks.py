@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
+from django.utils.translation import override
 
 from . import conf, validators
 from .exceptions import ConfigurationError
@@ -113,6 +116,8 @@ def check_project(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         *map(_error, _urls()),
         *map(_error, _middleware()),
         *map(_error, _callback_urls()),
+        *map(_error, _places()),
+        *map(_warning, _languages()),
         *map(_warning, _cache()),
         *map(_warning, _user_model()),
     ]
@@ -158,18 +163,58 @@ def _derives(installed: str, path: str) -> bool:
 
 
 def _callback_urls() -> Iterator[Problem]:
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, str, int, str]] = {}
     for alias in conf.aliases():
         given = conf.given(alias)
         url = given.get("CALLBACK_URL") if isinstance(given, dict) else None
-        if isinstance(url, str) and url:
-            if url in seen:
+        if url is None or urls.problem(url):
+            continue  # E009 tells of what isn't a URL
+        place = (*urls.origin(url), urls.split(url).path)
+        for other, taken in seen.items():
+            # Bitbucket may accept whatever begins with the registered URL.
+            if place[:3] == taken[:3] and (place[3].startswith(taken[3]) or taken[3].startswith(place[3])):
                 yield Problem(
                     "E015",
-                    f"The providers {seen[url]!r} and {alias!r} have the same CALLBACK_URL.",
+                    f"The CALLBACK_URL of the provider {alias!r} is, or begins like, that of {other!r}.",
                     "Give each its own, with its alias before callback/: an answer of one must not reach the other.",
                 )
-            seen[url] = alias
+        seen[alias] = place
+
+
+def _places() -> Iterator[Problem]:
+    for alias in conf.aliases():
+        given = conf.given(alias)
+        for name in ("SUCCESS_URL", "FAILURE_URL"):
+            wanted = given.get(name) if isinstance(given, dict) else None
+            if not isinstance(wanted, str):
+                continue  # E003 tells of what isn't a string
+            try:
+                urlsplit(resolve_url(wanted))
+            except (NoReverseMatch, ValueError):
+                yield Problem(
+                    "E018",
+                    f"BITBUCKET_AUTH[{alias!r}][{name!r}] is {wanted!r}, which leads nowhere.",
+                    "Use a path such as /welcome/, or the name of one of the project's URLs.",
+                )
+
+
+def _languages() -> Iterator[Problem]:
+    configured = [conf.given(alias) for alias in conf.aliases()]
+    if all(isinstance(given, dict) and given.get("CALLBACK_URL") for given in configured):
+        return
+    found = set()
+    for language, _ in settings.LANGUAGES:
+        with override(language):
+            try:
+                found.add(reverse("bitbucket_auth:callback"))
+            except NoReverseMatch:
+                return  # E013 tells of it
+    if len(found) > 1:
+        yield Problem(
+            "W007",
+            "The callback URL differs from language to language, and one alone can be registered at Bitbucket.",
+            "Include the URLs outside of i18n_patterns(), or set CALLBACK_URL.",
+        )
 
 
 def _cache() -> Iterator[Problem]:
@@ -183,13 +228,16 @@ def _cache() -> Iterator[Problem]:
 
 def _user_model() -> Iterator[Problem]:
     from django.contrib.auth import get_user_model
+    from django.db.models import NOT_PROVIDED
 
     user = get_user_model()
     known = {user.USERNAME_FIELD, user.get_email_field_name(), "first_name", "last_name", "password"}
     wanted = [
         field.name
         for field in user._meta.concrete_fields
-        if field.name not in known and field.editable and not (field.blank or field.primary_key or field.has_default())
+        if field.name not in known
+        and field.editable
+        and not (field.blank or field.primary_key or field.has_default() or field.db_default is not NOT_PROVIDED)
     ]
     if wanted and not _creates_users_itself():
         yield Problem(

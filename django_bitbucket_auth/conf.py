@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ALIAS = "default"
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_VERBS = frozenset({"login", "callback", "connect", "disconnect", "connections", "session", "api"})
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
@@ -113,10 +114,12 @@ def provider_class(kind: str) -> type[Provider]:
         return CloudProvider
     try:
         found = import_string(kind)
-    except ImportError as error:
-        raise ConfigurationError(f"KIND {kind!r} can't be imported: {error}.") from error
+    except Exception as error:  # an import can fail in any way
+        raise ConfigurationError(f"KIND {kind!r} can't be imported ({type(error).__name__}: {error}).") from error
     if not (isinstance(found, type) and issubclass(found, Provider)):
         raise ConfigurationError(f"KIND {kind!r} isn't a subclass of django_bitbucket_auth.bitbucket.Provider.")
+    if missing := {"authorize", "token", "user"} - set(found.paths):
+        raise ConfigurationError(f"KIND {kind!r} has no paths for {', '.join(sorted(missing))}.")
     return found
 
 
@@ -140,6 +143,21 @@ def problems(alias: str) -> Iterator[Problem]:
             "Use up to 40 ASCII letters, digits, '-' and '_'.",
         )
         return
+    if alias in _VERBS:
+        yield Problem(
+            "E001",
+            f"BITBUCKET_AUTH has the alias {alias!r}, which is a word of our URLs.",
+            "Choose another: its callback URL would begin like another provider's.",
+        )
+        return
+    for other in aliases():
+        if other != alias and environment_variable(str(other), "") == environment_variable(alias, ""):
+            yield Problem(
+                "E001",
+                f"BITBUCKET_AUTH has the aliases {alias!r} and {other!r}, which are one name in the environment.",
+                "Choose aliases that differ in more than case, '-' and '_'.",
+            )
+            return
     keys = given(alias)
     if not isinstance(keys, dict):
         yield Problem("E001", f"BITBUCKET_AUTH[{alias!r}] isn't a dictionary.", "Give its settings as a dictionary.")
@@ -156,7 +174,12 @@ def _contradictions(alias: str, keys: dict[str, Any]) -> Iterator[Problem]:
             provider_class(kind)
         except ConfigurationError as error:
             yield Problem("E004", f"{where}: {error}", "Use 'cloud', or the dotted path of a Provider subclass.")
-    if isinstance(decide := keys.get("LINK_BY_EMAIL"), str) and not _is_callable(decide):
+    decide = keys.get("LINK_BY_EMAIL")
+    try:
+        decides = not isinstance(decide, str) or _is_callable(decide)
+    except Exception:  # an import can fail in any way
+        decides = False
+    if not decides:
         yield Problem(
             "E003",
             f"{where}['LINK_BY_EMAIL'] names no callable that can be imported.",
@@ -214,7 +237,10 @@ def credential(alias: str, name: str) -> str:
             f"{name} of the provider {alias!r} can't be read ({type(error).__name__}). "
             f"Check the callable that the setting names, or the file that {variable}_FILE names."
         ) from None
-    return value.strip() if isinstance(value, str) else ""
+    value = value.strip() if isinstance(value, str) else ""
+    if name == "CLIENT_ID" and not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(f"CLIENT_ID of the provider {alias!r} isn't plain ASCII (RFC 6749, A.1). Correct it.")
+    return value
 
 
 def environment_variable(alias: str, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -66,7 +65,13 @@ def _flag(value: object) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "isn't a string with something in it"
+    good = isinstance(value, str) and value.strip() and value.isprintable()
+    return None if good else "isn't a string with something in it"
+
+
+def _instance(value: object) -> str | None:
+    good = isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= 200
+    return None if good else "isn't a string of 1 to 200 printable characters"
 
 
 def _optional(problem: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
@@ -84,16 +89,20 @@ def _decision(value: object) -> str | None:
 
 
 def _number(value: object, least: float) -> bool:
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and math.isfinite(value) and value >= least  # type: ignore[arg-type,operator]
+    """Whether the value is a number from ``least`` to a day's seconds, beyond which clocks and cookies give up."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= 86_400
 
 
 def _seconds(value: object) -> str | None:
-    return None if _number(value, 0.001) else "isn't a number of seconds above 0"
+    return None if _number(value, 0.001) else "isn't a number of seconds above 0, at most 86400"
 
 
 def _max_age(value: object) -> str | None:
-    return None if isinstance(value, int) and _number(value, 1) else "isn't a whole number of seconds above 0"
+    return (
+        None
+        if isinstance(value, int) and _number(value, 1)
+        else "isn't a whole number of seconds above 0, at most 86400"
+    )
 
 
 def _retries(value: object) -> str | None:
@@ -150,7 +159,11 @@ def _path(value: object) -> str | None:
     if not isinstance(value, (str, os.PathLike)) or not value:
         # `False` would switch the check of Bitbucket's certificate off: whoever is in between gets the secrets.
         return "isn't a path"
-    return None if Path(value).exists() else "names a file that doesn't exist"
+    try:
+        there = Path(value).exists()
+    except (OSError, ValueError):  # too long, or with a NUL in it
+        there = False
+    return None if there else "names a file that doesn't exist"
 
 
 def _client_cert(value: object) -> str | None:
@@ -168,7 +181,7 @@ KEYS: dict[str, tuple[str, Callable[[Any], str | None]]] = {
     "BASE_URL": ("E005", urls.problem),
     "API_URL": ("E005", urls.problem),
     "ENDPOINTS": ("E005", _endpoints),
-    "INSTANCE": ("E003", _optional(lambda value: _text(value) or ((len(value) > 200 and "is too long") or None))),
+    "INSTANCE": ("E003", _optional(_instance)),
     "SCOPES": ("E003", _strings),
     "PKCE": ("E003", _flag),
     "FETCH_EMAILS": ("E003", _flag),

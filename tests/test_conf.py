@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from django_bitbucket_auth import conf
-from django_bitbucket_auth.bitbucket import CloudProvider, Provider
+from django_bitbucket_auth.bitbucket import CloudProvider
 from django_bitbucket_auth.conf import provider_settings
 from django_bitbucket_auth.exceptions import ConfigurationError
 from django_bitbucket_auth.testing import BitbucketSimulator, log_in
@@ -21,7 +21,7 @@ TESTS = Path(__file__).parent
 CLIENT = {"CLIENT_ID": "id", "CLIENT_SECRET": "secret"}
 
 
-class Other(Provider):
+class Other(CloudProvider):
     """A project's own kind."""
 
 

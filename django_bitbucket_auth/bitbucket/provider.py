@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import requests
 
-from ..exceptions import BitbucketAuthError, ConfigurationError, ForeignURL, OAuthError
+from ..exceptions import BitbucketAuthError, BitbucketUnavailable, ConfigurationError, ForeignURL, OAuthError
 from ..oauth import oauth2, urls
 from ..oauth.concurrency import Helpers
 from ..oauth.grants import Grant
@@ -173,7 +173,7 @@ class Provider:
             BitbucketAuthError: what ``send`` raises, and ``error_from`` for a refusal.
         """
         configuration = self.configuration
-        response = self.send(
+        response = self._sent(
             oauth2.token_request(self.endpoint("token"), grant, configuration.client_id, configuration.client_secret)
         )
         if not self.is_success(response):
@@ -218,7 +218,14 @@ class Provider:
         # Before requests tidies it: `..` would be gone from the URL that the credential sees.
         if not urls.within(url, self.configuration.api_url):
             raise ForeignURL("a URL outside of API_URL was not asked with the token")
-        return self.send(requests.Request("GET", url, auth=Bearer(token.access_token, self.configuration.api_url)))
+        return self._sent(requests.Request("GET", url, auth=Bearer(token.access_token, self.configuration.api_url)))
+
+    def _sent(self, request: requests.Request) -> requests.Response:
+        try:
+            return self.send(request)
+        except requests.RequestException as error:
+            # An overridden `send` may speak requests' own language. The class alone: its text can hold secrets.
+            raise BitbucketUnavailable(f"no answer ({type(error).__name__})") from None
 
 
 def _place(url: str) -> str:

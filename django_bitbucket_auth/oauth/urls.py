@@ -73,6 +73,8 @@ def problem(url: object) -> str | None:
     """
     if not isinstance(url, str):
         return "isn't a string"
+    if not url.isprintable():
+        return "has characters that can't be sent"
     try:
         parts = split(url)
         origin(url)
