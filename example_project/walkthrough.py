@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-from browser import Browser, Page
 from terminal import say
+from visitor import Browser, Page
 
 # The usual case among the simulator's people.
 PERSON, NAME, USER_NAME, EMAIL = "jane", "Jane Doe", "jdoe", "jane@example.com"

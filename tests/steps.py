@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -66,7 +65,3 @@ def reason_of(response: HttpResponseBase) -> str:
 def attempts_of(client: Client) -> list[str]:
     """The names of the started logins in the client's jar, without those that were deleted."""
     return [name for name, morsel in client.cookies.items() if "bitbucket_auth_" in name and morsel.value]
-
-
-def as_json(value: object) -> bytes:
-    return json.dumps(value).encode()

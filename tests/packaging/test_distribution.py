@@ -18,11 +18,7 @@ PACKAGE = "django_bitbucket_auth"
 def installed_files() -> set[str]:
     """Paths of the wheel's own files, without its metadata and what installing adds."""
     files = distribution("django-bitbucket-auth").files or []
-    return {
-        file.as_posix()
-        for file in files
-        if file.suffix != ".pyc" and not file.parts[0].endswith(".dist-info")
-    }
+    return {file.as_posix() for file in files if file.suffix != ".pyc" and not file.parts[0].endswith(".dist-info")}
 
 
 def test_the_tests_import_the_installed_wheel_and_not_the_checkout() -> None:
@@ -78,10 +74,9 @@ def test_the_metadata_says_what_is_needed_and_no_more() -> None:
 
 
 def test_pytest_finds_the_plugin() -> None:
-    assert [
-        (point.group, point.name, point.value)
-        for point in distribution("django-bitbucket-auth").entry_points
-    ] == [("pytest11", "bitbucket_auth", "django_bitbucket_auth.testing.plugin")]
+    assert [(point.group, point.name, point.value) for point in distribution("django-bitbucket-auth").entry_points] == [
+        ("pytest11", "bitbucket_auth", "django_bitbucket_auth.testing.plugin")
+    ]
 
 
 @pytest.fixture(scope="module")
