@@ -47,6 +47,15 @@ class Exchange:
         """Wait, but not beyond the server's end."""
         self.server.stopping.wait(seconds)
 
+    def drip(self, data: bytes, seconds: float = 0.05) -> None:
+        """Write this again and again, for ten seconds or until one side has hung up."""
+
+        def drop(_: int) -> None:
+            self.write(data)
+            self.pause(seconds)
+
+        list(map(drop, range(round(10 / seconds))))
+
 
 class Loopback:
     """``with Loopback(script) as server``: ``server.url``, ``server.requests``, ``server.connections``."""
