@@ -168,7 +168,7 @@ def _redeem(
     token = provider.fetch_token(AuthorizationCode(answer.code, attempt.redirect_uri, attempt.verifier))
     profile, memberships = provider.fetch_identity(token, configuration.required_workspaces)
     try:
-        policies.check_membership(profile, memberships)
+        policies.check_membership(configuration.required_workspaces, profile, memberships)
     except LoginRefused as refusal:
         if refusal.reason == "not_a_member":
             accounts.forget_tokens(profile)
