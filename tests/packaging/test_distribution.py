@@ -70,6 +70,7 @@ def test_the_metadata_says_what_is_needed_and_no_more() -> None:
         "django-environ",
         "django>=5.2",
         "requests-oauthlib[rsa]>=2",
+        "urllib3>=2.6",
     ]
 
 
