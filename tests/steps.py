@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from django.contrib.auth.models import User
+from django.dispatch import Signal
 from django.http import HttpResponseBase
 from django.test import Client
 
+from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.testing import BitbucketSimulator, SimulatorRequest
 
 #: What a browser says of a typed address, and of the way back from Bitbucket.
@@ -65,3 +70,18 @@ def reason_of(response: HttpResponseBase) -> str:
 def attempts_of(client: Client) -> list[str]:
     """The names of the started logins in the client's jar, without those that were deleted."""
     return [name for name, morsel in client.cookies.items() if "bitbucket_auth_" in name and morsel.value]
+
+
+@contextmanager
+def listening(signal: Signal, receiver: Callable[..., Any]) -> Iterator[None]:
+    """Connect a receiver for a block."""
+    signal.connect(receiver)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver)
+
+
+def nothing_was_written() -> bool:
+    """Whether there is no user, no account and no token."""
+    return not (User.objects.exists() or BitbucketAccount.objects.exists() or BitbucketToken.objects.exists())

@@ -178,8 +178,8 @@ WORKS: dict[str, Callable[[BitbucketSimulator], Fault]] = {
 
 
 @pytest.fixture(autouse=True)
-def impatient(bitbucket: BitbucketSimulator) -> Iterator[None]:
-    with override_provider("default", TIMEOUT=1, DEADLINE=1.3, RETRIES=1):
+def one_repeat(bitbucket: BitbucketSimulator) -> Iterator[None]:
+    with override_provider("default", RETRIES=1):
         yield
 
 
@@ -187,9 +187,13 @@ def through_the_fault(bitbucket: BitbucketSimulator, break_it: Callable[[Bitbuck
     client = Client(raise_request_exception=False)
     started = start(client)
     code = code_for(bitbucket, started)
-    if break_it(bitbucket).endpoint == "token":
+    fault = break_it(bitbucket)
+    if fault.endpoint == "token":
         user()(bitbucket)  # the simulator wouldn't know a canned token
-    return come_back(client, code=code, state=started.state)
+    # Short of time only where time is what goes wrong: elsewhere a busy machine must not decide.
+    impatience = {"TIMEOUT": 1} if fault.delay else {"DEADLINE": 2} if fault.drip else {}
+    with override_provider("default", **impatience):
+        return come_back(client, code=code, state=started.state)
 
 
 @pytest.mark.parametrize("fault", LOST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,12 +11,11 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.auth.signals import user_logged_in
 from django.db import IntegrityError, OperationalError, connection
-from django.dispatch import Signal
 from django.http import QueryDict
 from django.test import Client, override_settings
 from django.urls import include, path
 from django.utils.translation import gettext_lazy
-from steps import CALLBACK, LOGIN, SENT_BACK, TYPED, code_for, come_back, reason_of, start
+from steps import CALLBACK, LOGIN, SENT_BACK, TYPED, code_for, come_back, listening, reason_of, start
 from urls import home
 
 from django_bitbucket_auth.backends import BitbucketBackend
@@ -32,15 +31,6 @@ urlpatterns = [
     path("", home, name="home"),
     path("x/", include((([path("bitbucket/", include("django_bitbucket_auth.urls"))]), "x"), namespace="x")),
 ]
-
-
-@contextmanager
-def listening(signal: Signal, receiver: Callable[..., Any]) -> Iterator[None]:
-    signal.connect(receiver)
-    try:
-        yield
-    finally:
-        signal.disconnect(receiver)
 
 
 @contextmanager
