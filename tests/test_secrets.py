@@ -96,7 +96,9 @@ def test_no_secret_appears_in_logs_mails_pages_database_or_sessions(
 ) -> None:
     body = json.dumps({**TOKEN, "access_token": ACCESS, "refresh_token": REFRESH})
     pages, codes, states, verifiers = "", [], [], []
-    faults = [*(LOST[name] for name in LOST if "slow" not in name), (WORKS["emails 500"], 302, "")]
+    # One fault for each endpoint and reason: an error mail in HTML takes its time.
+    distinct = {(name.split()[0], reason): fault for name, fault in LOST.items() for _, _, reason in [fault]}
+    faults = [*distinct.values(), (WORKS["emails 500"], 302, "")]
     keys = {"CLIENT_SECRET": SECRET, "TIMEOUT": 0.2, "DEADLINE": 0.3, "RETRIES": 0, "PKCE": True}
     with override_provider("default", **keys):
         for number, (break_it, _, _) in enumerate([*faults, (None, 302, ""), (None, 403, "")]):
