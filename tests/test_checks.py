@@ -15,6 +15,9 @@ import django_bitbucket_auth
 from django_bitbucket_auth import checks
 from django_bitbucket_auth.backends import BitbucketBackend
 
+# Django asks the database, too: which types MariaDB has depends on its version.
+pytestmark = pytest.mark.django_db
+
 PACKAGE = Path(django_bitbucket_auth.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs" / "checks.rst"
 UUID = "{11111111-1111-4111-8111-111111111111}"

@@ -15,6 +15,9 @@ from django_bitbucket_auth import conf, navigation
 from django_bitbucket_auth.bitbucket import Provider
 from django_bitbucket_auth.exceptions import ConfigurationError
 
+# Django asks the database, too: which types MariaDB has depends on its version.
+pytestmark = pytest.mark.django_db
+
 CREDENTIALS = {"CLIENT_ID": "i" * 32, "CLIENT_SECRET": "s" * 76, "WORKSPACES": ["*"]}
 
 #: A project whose pages, ours among them, have an address in each language.
