@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
@@ -56,6 +55,8 @@ def is_loopback(url: str) -> bool:
 
     Userinfo is refused: ``http://localhost:80@attacker.example`` is on the attacker's host.
     """
+    import ipaddress  # a third of what the settings' modules cost at start-up
+
     parts = split(url)
     if "@" in parts.netloc:
         return False
