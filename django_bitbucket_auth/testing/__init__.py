@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .logs import LoggedRequest
     from .messages import Answer, SimulatorRequest
     from .overriding import override_provider, simulated_bitbucket
-    from .people import Email, Person, Workspace, default_people, default_workspaces
+    from .people import Email, Person, Repository, Workspace, default_people, default_workspaces
     from .rules import SIMULATOR_CLIENT_ID, SIMULATOR_CLIENT_SECRET, RegisteredClient, Rules
     from .simulator import BitbucketSimulator
 
@@ -28,6 +28,7 @@ _HOMES = {
     "LoginImpossible": "browsing",
     "Person": "people",
     "RegisteredClient": "rules",
+    "Repository": "people",
     "Rules": "rules",
     "SIMULATOR_CLIENT_ID": "rules",
     "SIMULATOR_CLIENT_SECRET": "rules",
@@ -49,6 +50,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader wants them
     "Person",
     "Email",
     "Workspace",
+    "Repository",
     "default_people",
     "default_workspaces",
     "Rules",

@@ -1,12 +1,14 @@
-"""The API under ``/2.0/``, as far as a login needs it (bitbucket.md 3, 4, 8)."""
+"""The API under ``/2.0/``, as far as a login and its first calls need it (bitbucket.md 3, 4, 8)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import quote, urlencode
+from typing import NamedTuple
 
 from .messages import Answer, SimulatorRequest, api_error, json_answer
 from .people import Person, Workspace
+from .repositories import Repositories
+from .shapes import named, no_workspace, page, profile, workspace_object
 from .world import World
 
 #: Path under /2.0/ → the scope it needs. Gone since 14 April 2026 (CHANGE-2770).
@@ -20,21 +22,29 @@ _CHANGES = "https://developer.atlassian.com/cloud/bitbucket/changelog"
 _REFUSED = "Token is invalid, expired, or not supported for this endpoint."
 
 
+class Endpoint(NamedTuple):
+    """The scope that is needed, what's answered to whom, and the methods that are taken."""
+
+    scope: str
+    give: Callable[[Person, SimulatorRequest], Answer]
+    methods: tuple[str, ...] = ("GET", "HEAD")
+
+
 class Api:
     """Answers for one `World`; the caller holds its lock."""
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._repositories = Repositories(world)
 
     def answer(self, request: SimulatorRequest, path: tuple[str, ...]) -> Answer:
         """``path``: the decoded parts after ``2.0``."""
         if path in REMOVED and self.world.rules.removed_endpoints_gone:
             return _gone("CHANGE-2770")
-        found = self._find(path)
+        found = self._find(request.method, path)
         if found is None:
             return api_error(404, "Resource not found", detail="There is no API hosted at this URL.")
-        needed, give = found
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in found.methods:
             return api_error(405, "Method not allowed")
         person, granted = self.caller(request)
         if person is None:
@@ -43,18 +53,18 @@ class Api:
             return api_error(401, "User is inactive")
         headers = {
             "X-OAuth-Scopes": ", ".join(granted),
-            "X-Accepted-OAuth-Scopes": needed,
+            "X-Accepted-OAuth-Scopes": found.scope,
             "X-Credential-Type": "oauth2",
         }
-        opens = self.world.rules.account_opens_emails and needed == "email" and "account" in granted
-        if needed not in granted and not opens:
+        opens = self.world.rules.account_opens_emails and found.scope == "email" and "account" in granted
+        if found.scope not in granted and not opens:
             answer = api_error(
                 403,
                 "Your credentials lack one or more required privilege scopes.",
-                detail={"required": [needed], "granted": list(granted)},
+                detail={"required": [found.scope], "granted": list(granted)},
             )
         else:
-            answer = give(person, request)
+            answer = found.give(person, request)
         answer.headers |= headers
         return answer
 
@@ -68,46 +78,34 @@ class Api:
         issued = self.world.vault.find_access(token, self.world.now())
         if issued is None:
             return None, ()
-        return self.world.people.get(issued.grant.person), issued.grant.scopes
+        return self.world.account_of(issued.grant), issued.grant.scopes
 
-    def _find(self, path: tuple[str, ...]) -> tuple[str, Callable[[Person, SimulatorRequest], Answer]] | None:
+    def _find(self, method: str, path: tuple[str, ...]) -> Endpoint | None:
+        repositories = self._repositories
         match path:
             case ("user",):
-                return "account", lambda person, request: json_answer(200, self.profile(person))
+                return Endpoint("account", lambda person, request: json_answer(200, profile(self.world, person)))
             case ("user", "emails"):
-                return "email", self._emails
+                return Endpoint("email", self._emails)
             case ("user", "workspaces"):
-                return "account", self._workspaces
+                return Endpoint("account", self._workspaces)
             case ("user", "workspaces", identifier, "permission"):
-                return "account", lambda person, request: self._permission(person, identifier)
+                return Endpoint("account", lambda person, request: self._permission(person, identifier))
+            case ("repositories", identifier):
+                return Endpoint("repository", lambda person, request: repositories.all_of(identifier, person, request))
+            case ("repositories", identifier, slug) if method == "POST":
+                return Endpoint(
+                    "repository:admin",
+                    lambda person, request: repositories.create(identifier, slug, person, request),
+                    ("POST",),
+                )
+            case ("repositories", identifier, slug):
+                return Endpoint("repository", lambda person, request: repositories.one_of(identifier, slug, person))
             case ("workspaces",) | ("user", "permissions", "workspaces"):
-                return "account", self._old_workspaces
+                return Endpoint("account", self._old_workspaces)
             case ("repositories",) | ("user", "permissions", "repositories"):
-                return REMOVED[path], lambda person, request: self._page(request, [], 10)
+                return Endpoint(REMOVED[path], lambda person, request: page(self.world, request, []))
         return None
-
-    def profile(self, person: Person) -> dict[str, object]:
-        """The body of ``/2.0/user``. Note what's not in it: an e-mail address."""
-        here = f"{self.world.url}/2.0/users/{quote(person.uuid, safe='')}"
-        avatar = person.avatar_url or f"{self.world.url}/_simulator/avatars/{person.key}.svg"
-        return {
-            "username": person.username,
-            "display_name": person.display_name,
-            "nickname": person.nickname,
-            "has_2fa_enabled": None,
-            "account_id": person.account_id,
-            "account_status": person.account_status,
-            "is_staff": False,
-            "created_on": person.created_on,
-            "type": person.kind,
-            "uuid": person.uuid,
-            "links": {
-                "self": {"href": here},
-                "html": {"href": f"{self.world.url}/{quote(person.uuid, safe='')}/"},
-                "avatar": {"href": avatar},
-                "repositories": {"href": f"{self.world.url}/2.0/repositories/{person.username}"},
-            },
-        } | person.profile
 
     def _emails(self, person: Person, request: SimulatorRequest) -> Answer:
         entries: list[object] = [
@@ -120,45 +118,41 @@ class Api:
             }
             for email in person.emails
         ]
-        return self._page(request, entries, self.world.rules.emails_per_page)
+        return page(self.world, request, entries, self.world.rules.emails_per_page)
 
     def _workspaces(self, person: Person, request: SimulatorRequest) -> Answer:
         entries: list[object] = [
             {
                 "administrator": role == "owner",
                 "type": "workspace_access",
-                "workspace": {"type": "workspace_base", **self._named(workspace)},
+                "workspace": {"type": "workspace_base", **named(self.world, workspace)},
             }
             for workspace, role in self._memberships(person)
         ]
-        return self._page(request, entries, 10)
+        return page(self.world, request, entries)
 
     def _old_workspaces(self, person: Person, request: SimulatorRequest) -> Answer:
         entries: list[object] = [
             {
                 "permission": role,
                 "type": "workspace_membership",
-                "workspace": {
-                    "type": "workspace",
-                    "name": workspace.name,
-                    **self._named(workspace),
-                },
+                "workspace": workspace_object(self.world, workspace),
             }
             for workspace, role in self._memberships(person)
         ]
-        return self._page(request, entries, 10)
+        return page(self.world, request, entries)
 
     def _permission(self, person: Person, identifier: str) -> Answer:
         workspace = self.world.workspace_by(identifier)
         if workspace is None:
-            return api_error(404, f"No workspace with identifier '{identifier}'.")
+            return no_workspace(identifier)
         role = person.workspaces.get(workspace.slug)
         if role is None:
             return api_error(403, "The requesting user does not have access to the workspace.")
-        named = {"permission": role} if self.world.rules.permission_names_role else {}
+        told = {"permission": role} if self.world.rules.permission_names_role else {}
         return json_answer(
             200,
-            named
+            told
             | {
                 "type": "workspace_membership",
                 "user": {
@@ -166,11 +160,7 @@ class Api:
                     "uuid": person.uuid,
                     "display_name": person.display_name,
                 },
-                "workspace": {
-                    "type": "workspace",
-                    "name": workspace.name,
-                    **self._named(workspace),
-                },
+                "workspace": workspace_object(self.world, workspace),
             },
         )
 
@@ -180,39 +170,6 @@ class Api:
             for slug, role in sorted(person.workspaces.items())
             if slug in self.world.workspaces
         ]
-
-    def _named(self, workspace: Workspace) -> dict[str, object]:
-        here = f"{self.world.url}/2.0/workspaces/{workspace.slug}"
-        return {"slug": workspace.slug, "uuid": workspace.uuid, "links": {"self": {"href": here}}}
-
-    def _page(self, request: SimulatorRequest, entries: list[object], pagelen: int) -> Answer:
-        """One page of a collection; ``next`` and ``previous`` are absent at the ends."""
-        asked = dict(request.parameters)
-        asked.pop("access_token", None)
-        try:
-            page = int(asked.get("page", "1"))
-            pagelen = int(asked.get("pagelen", str(pagelen)))
-        except ValueError:
-            page = 0
-        if page < 1 or not 1 <= pagelen <= 100:
-            return api_error(400, "Invalid page")
-
-        def link(number: int) -> str:
-            query = urlencode(asked | {"page": str(number), "pagelen": str(pagelen)})
-            return f"{self.world.url}{request.path}?{query}"
-
-        end = page * pagelen
-        data: dict[str, object] = {
-            "pagelen": pagelen,
-            "page": page,
-            "size": len(entries),
-            "values": entries[end - pagelen : end],
-        }
-        if end < len(entries):
-            data["next"] = link(page + 1)
-        if page > 1:
-            data["previous"] = link(page - 1)
-        return json_answer(200, data)
 
 
 def _gone(change: str) -> Answer:

@@ -35,6 +35,7 @@ def index(simulator: BitbucketSimulator) -> Answer:
             "<h1>Simulated Bitbucket</h1>",
             _credentials(simulator),
             _people(simulator),
+            _repositories(simulator),
             _faults(simulator),
             _clock(simulator),
             _rules(simulator.rules),
@@ -104,6 +105,14 @@ def _person(simulator: BitbucketSimulator, person: Person) -> str:
         f"<td>{leaving}{joining}</td><td>{_form('rename', f'{key}{names}<button>Rename</button>')}"
         f"</td><td>{turns}</td></tr>"
     )
+
+
+def _repositories(simulator: BitbucketSimulator) -> str:
+    names = ", ".join(
+        escape(f"{one.workspace}/{one.slug}") + (" (private)" if one.is_private else "")
+        for one in simulator.repositories
+    )
+    return f"<h2>Repositories</h2><p>{names or 'none'}</p>"
 
 
 def _faults(simulator: BitbucketSimulator) -> str:

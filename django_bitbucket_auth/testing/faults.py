@@ -10,7 +10,7 @@ from .messages import Answer, Cut, api_error
 
 #: What the dials and the log call the endpoints, besides "*" for all of them and a path for that
 #: very one.
-ENDPOINTS = ("authorize", "token", "user", "emails", "workspaces", "permission", "removed", "other")
+ENDPOINTS = ("authorize", "token", "user", "emails", "workspaces", "permission", "repositories", "removed", "other")
 
 _BY_PATH = {
     ("site", "oauth2", "authorize"): "authorize",
@@ -35,6 +35,8 @@ def endpoint_named(segments: list[str]) -> str:
     match segments:
         case ["2.0", "user", "workspaces", _, "permission"]:
             return "permission"
+        case ["2.0", "repositories", _] | ["2.0", "repositories", _, _]:
+            return "repositories"
         case ["_simulator", *_] | [""] | ["favicon.ico"]:
             return "simulator"
     return _BY_PATH.get(tuple(segments), "other")

@@ -14,6 +14,8 @@ from .world import World
 SCOPE_WORDS = {
     "account": "Read your account: your names, and which workspaces you are in",
     "email": "Read your e-mail addresses",
+    "repository": "Read your repositories",
+    "repository:admin": "Create and administer repositories",
 }
 BADGE = '<p class="badge">Simulator &middot; not the real Bitbucket</p>'
 DIALS_LINK = '<p class="foot"><a href="/_simulator/">Dials: faults, people, clock, rules</a></p>'

@@ -1,4 +1,4 @@
-"""The people and workspaces of the simulated Bitbucket. All of it may be changed while it runs."""
+"""The people, workspaces and repositories of the simulated Bitbucket. All of it may be changed while it runs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,24 @@ class Workspace:
 
 
 @dataclass
+class Repository:
+    """A repository. ``workspace`` is a slug; who is no member there sees it unless it's private."""
+
+    workspace: str
+    slug: str
+    name: str = ""
+    is_private: bool = True
+    uuid: str = ""
+    description: str = ""
+    updated_on: str = "2026-10-05T08:30:00.123456+00:00"
+    language: str = "python"
+
+    def __post_init__(self) -> None:
+        self.uuid = self.uuid or made_up_uuid("repository", self.workspace, self.slug)
+        self.name = self.name or self.slug
+
+
+@dataclass
 class Person:
     """Somebody with a Bitbucket account.
 
@@ -43,7 +61,7 @@ class Person:
     ``workspaces`` maps slugs to roles. ``active=False`` is an account deactivated at Atlassian:
     every token is refused. ``account_status`` and ``kind`` are what the profile says in
     ``account_status`` and ``type``. ``profile`` overrides members of ``/2.0/user``:
-    ``person.profile["uuid"] = None`` sends a null.
+    ``person.profile["uuid"] = None`` sends a null. ``password`` is for the retired password grant.
     """
 
     key: str
@@ -61,18 +79,42 @@ class Person:
     avatar_url: str = ""
     profile: dict[str, object] = field(default_factory=dict)
     note: str = ""
+    password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         self.display_name = self.display_name or self.key.title()
         self.username = self.username or self.key
         self.nickname = self.nickname or self.display_name.split()[0]
         self.uuid = self.uuid or made_up_uuid("person", self.key)
-        self.account_id = self.account_id or hashlib.sha256(self.key.encode()).hexdigest()[:24]
+        self.account_id = self.account_id or made_up_account_id(self.key)
+        self.password = self.password or f"password-of-{self.key}"
 
     @property
     def initials(self) -> str:
         """One or two capital letters, for the picture."""
         return "".join(word[0] for word in self.display_name.split()[:2]).upper()
+
+    def goes_by(self, name: str) -> bool:
+        """Whether they may sign in under this name: their user name or a confirmed address."""
+        return name == self.username or any(email.is_confirmed and email.address == name for email in self.emails)
+
+
+def app_user(name: str, uuid: str, workspace: str) -> Person:
+    """What tokens stand for that are nobody's, a member of ``workspace``. It has no key."""
+    return Person(
+        key="",
+        display_name=name or "App",
+        nickname=name or "App",
+        uuid=uuid,
+        account_id=made_up_account_id(uuid),
+        workspaces={workspace: "member"},
+        kind="app_user",
+        profile={"kind": "oauth_client"},  # which kinds there are isn't documented
+    )
+
+
+def made_up_account_id(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
 def made_up_uuid(*names: str) -> str:
@@ -84,6 +126,17 @@ def default_workspaces() -> dict[str, Workspace]:
     """Fresh copies of the two workspaces, by slug."""
     workspaces = [Workspace("acme", name="Acme Widgets"), Workspace("globex", name="Globex")]
     return {workspace.slug: workspace for workspace in workspaces}
+
+
+def default_repositories() -> list[Repository]:
+    """Fresh copies of the repositories everybody starts with."""
+    return [
+        Repository("acme", "web-shop", "Web shop", description="Where the widgets are sold"),
+        Repository("acme", "deploy-tools", "Deploy tools"),
+        Repository("acme", "style-guide", "Style guide", language="html/css"),
+        Repository("globex", "docs", "Docs", is_private=False, description="For everybody"),
+        Repository("globex", "secret-plans", "Secret plans"),
+    ]
 
 
 def default_people() -> dict[str, Person]:

@@ -6,30 +6,24 @@ None of the app's own OAuth code is used, so that client and server can't share 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote_plus
 
 from oauthlib.common import Request
-from oauthlib.oauth2 import RequestValidator, WebApplicationServer
-from oauthlib.oauth2.rfc6749.errors import CustomOAuth2Error, OAuth2Error
+from oauthlib.oauth2 import RequestValidator
+from oauthlib.oauth2.rfc6749.errors import UnsupportedResponseTypeError
 
-from .vault import Code, IssuedToken, new_token
+from .credentials import client_credentials, refusal, unauthenticated, verify_connect_jwt
+from .vault import Code, Grant
 from .world import World
-
-
-def refusal(status: int, error: str, description: str) -> OAuth2Error:
-    return CustomOAuth2Error(error, description=description, status_code=status)
 
 
 class Validator(RequestValidator):
     """The facts oauthlib asks for. It raises where Bitbucket's words differ from the RFC's.
 
     oauthlib hands one request from question to question. What was found on the way is put on it:
-    ``person_key``, ``code_record``, ``grant_record``; where that is, it's typed ``Any``.
+    ``person_key``, ``workspace_uuid``, ``code_record``, ``grant_record``; where that is, it's typed ``Any``.
     """
 
     def __init__(self, world: World) -> None:
@@ -42,13 +36,9 @@ class Validator(RequestValidator):
         return True
 
     def authenticate_client(self, request: Request, *args: object, **kwargs: object) -> bool:
-        given = _credentials(request, body_too=self.world.rules.body_credentials)
+        given = client_credentials(request, body_too=self.world.rules.body_credentials)
         if given is None:
-            raise refusal(
-                400,
-                "unauthorized_client",
-                "Requests must be authenticated using OAuth client credentials",
-            )
+            raise unauthenticated()
         client = self.world.client
         same_id = hmac.compare_digest(given[0].encode(), client.client_id.encode())
         same_secret = hmac.compare_digest(given[1].encode(), client.client_secret.encode())
@@ -57,6 +47,17 @@ class Validator(RequestValidator):
         request.client = client
         request.client_id = client.client_id
         return True
+
+    def authenticate_installation(self, request: Any) -> None:
+        """The app in the workspace where it's installed, by its JWT. Raises ``OAuth2Error``."""
+        client = self.world.client
+        verify_connect_jwt(request, client, self.world.now())
+        workspace = self.world.workspaces.get(client.workspace)
+        if workspace is None:
+            raise refusal(401, "unauthorized_client", "The app is not installed")
+        request.client = client
+        request.client_id = client.client_id
+        request.workspace_uuid = workspace.uuid
 
     def validate_client_id(self, client_id: str, request: Request, *args: object, **kwargs: object) -> bool:
         return client_id == self.world.client.client_id
@@ -81,7 +82,9 @@ class Validator(RequestValidator):
         *args: object,
         **kwargs: object,
     ) -> bool:
-        return response_type == "code"
+        if response_type == "token" and not self.world.rules.retired_grants_taken:
+            raise UnsupportedResponseTypeError(request=request)
+        return response_type in ("code", "token")
 
     # Where people are sent back to
 
@@ -184,6 +187,18 @@ class Validator(RequestValidator):
     ) -> None:
         """Nothing left to do: `validate_code` spent it."""
 
+    # Passwords
+
+    def validate_user(
+        self, username: str, password: str, client: object, request: Any, *args: object, **kwargs: object
+    ) -> bool:
+        for person in self.world.people.values():
+            if person.goes_by(username) and hmac.compare_digest(person.password.encode(), password.encode()):
+                self._require_active(person.key)
+                request.person_key = person.key
+                return True
+        return False
+
     # Tokens
 
     def validate_refresh_token(
@@ -200,55 +215,29 @@ class Validator(RequestValidator):
         return list(request.grant_record.scopes)
 
     def rotate_refresh_token(self, request: Request) -> bool:
-        return self.world.rules.rotate_refresh_tokens
+        # With other grants, too, there may be a refresh token in the body. It's none of their business.
+        return self.world.rules.rotate_refresh_tokens or request.grant_type != "refresh_token"
 
     def save_bearer_token(self, token: Mapping[str, Any], request: Any, *args: object, **kwargs: object) -> None:
-        world, rules, now = self.world, self.world.rules, self.world.now()
-        grant = request.grant_record
-        given = token["access_token"], token["refresh_token"]
-        world.vault.access[given[0]] = IssuedToken(grant, now + rules.access_token_seconds)
-        if request.refresh_token and rules.rotate_refresh_tokens:
-            world.vault.use_refresh(request.refresh_token, now, rules.grace_seconds)
-        # Three months of disuse are counted from here, also for one that wasn't rotated.
-        world.vault.refresh[given[1]] = IssuedToken(grant, now + rules.refresh_token_seconds)
+        world, rules = self.world, self.world.rules
+        told = dict(token)
+        if request.grant_type == "refresh_token":
+            if "refresh_token" not in told:
+                told["refresh_token"] = request.refresh_token
+            elif rules.rotate_refresh_tokens:
+                world.vault.use_refresh(request.refresh_token, world.now(), rules.grace_seconds)
+        world.keep(self._grant(request), told)
 
-    def _require_active(self, person: str) -> None:
-        known = self.world.people.get(person)
+    def _grant(self, request: Request) -> Grant:
+        """The one a code or refresh token belongs to, else a new one."""
+        # Not by attribute: where nothing was put on it, the request answers with what its sender wrote.
+        found = vars(request)
+        known: Grant | None = found.get("grant_record")
+        return known or self.world.vault.open_grant(
+            found.get("person_key"), tuple(request.scopes or ()), found.get("workspace_uuid")
+        )
+
+    def _require_active(self, person: str | None) -> None:
+        known = self.world.people.get(person or "")
         if known is None or not known.active:
             raise refusal(401, self.world.rules.inactive_error, "User is inactive")
-
-
-def authorization_server(world: World) -> WebApplicationServer:
-    """oauthlib's provider, with Bitbucket's facts and the shape of Bitbucket's token answer."""
-    server = WebApplicationServer(
-        Validator(world),
-        token_generator=lambda request: new_token(world.rules.token_length),
-        token_expires_in=lambda request: world.rules.access_token_seconds,
-    )
-
-    def as_bitbucket_says_it(token: dict[str, Any], handler: object, request: Any) -> dict[str, Any]:
-        token |= {"token_type": "bearer"}
-        token[world.rules.scope_member] = token.pop("scope")
-        # Not the request's state: an old oddity that clients have to look past (bitbucket.md 1.5).
-        token["state"] = request.grant_type
-        return token
-
-    server.auth_grant.register_token_modifier(as_bitbucket_says_it)
-    server.refresh_grant.register_token_modifier(as_bitbucket_says_it)
-    return server
-
-
-def _credentials(request: Request, *, body_too: bool) -> tuple[str, str] | None:
-    """The client's id and secret from HTTP Basic (or the body); ``None`` if there are none."""
-    scheme, _, encoded = str(request.headers.get("Authorization", "")).partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        # RFC 6749 2.3.1 encodes both before joining them.
-        name, colon, secret = decoded.partition(":")
-        return (unquote_plus(name), unquote_plus(secret)) if colon else None
-    if body_too and request.client_id and request.client_secret:
-        return request.client_id, request.client_secret
-    return None

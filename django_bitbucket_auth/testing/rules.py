@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
@@ -24,14 +24,19 @@ class RegisteredClient:
 
     ``callback_url``: ``None`` accepts any callback on this machine or a reserved name; a string or
     a tuple of strings accepts exactly these; ``""`` is a client for which none was entered.
-    ``scopes`` is the ceiling.
+    ``scopes`` is the ceiling. ``workspace`` is the slug of the one it belongs to, where the app is
+    installed, too. ``app_key``, ``client_key`` and ``shared_secret`` are that app's (Connect).
     """
 
     client_id: str = SIMULATOR_CLIENT_ID
     client_secret: str = SIMULATOR_CLIENT_SECRET
     callback_url: str | tuple[str, ...] | None = None
-    scopes: tuple[str, ...] = ("account", "email")
+    scopes: tuple[str, ...] = ("account", "email", "repository")
     name: str = "Your Django project"
+    workspace: str = "acme"
+    app_key: str = "simulator-app"
+    client_key: str = "ari:cloud:bitbucket::app/simulator/installation"
+    shared_secret: str = field(default="simulator-shared-secret-that-signs-for-a-simulator-only", repr=False)
 
     @property
     def callbacks(self) -> tuple[str, ...]:
@@ -60,6 +65,8 @@ class Rules:
     #: A refresh gives a new refresh token, and the old one lives on for ``grace_seconds``.
     rotate_refresh_tokens: bool = True
     grace_seconds: float = 600.0
+    #: Without one the old refresh token stays good: rotation came gradually.
+    refresh_answer_has_refresh_token: bool = True
     #: Open: the documentation says 3600, observers say 7200.
     access_token_seconds: int = 7200
     refresh_token_seconds: float = 90 * 86400.0
@@ -73,6 +80,8 @@ class Rules:
     #: ``client_id`` and ``client_secret`` in the body are as good as HTTP Basic (seen, not
     #: documented).
     body_credentials: bool = False
+    #: The implicit and the password grant are taken.
+    retired_grants_taken: bool = False
     #: Open: does Cloud verify PKCE, or ignore it?
     pkce_verified: bool = True
     #: Open: does ``state`` come back with a refusal, and do its parameters come at all?
@@ -101,6 +110,7 @@ class Rules:
             removed_endpoints_gone=False,
             query_token_refused=False,
             body_credentials=True,
+            retired_grants_taken=True,
             pkce_verified=False,
             callback_prefix=True,
         )

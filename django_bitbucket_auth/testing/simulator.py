@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from .api import Api
 from .dials import Dials
 from .faults import Fault, Faults, endpoint_named, failure
+from .grants import authorization_server
 from .logs import LoggedRequest
 from .messages import Answer, SimulatorRequest, html_answer
-from .people import Person, default_workspaces
-from .provider import authorization_server
+from .people import Person, default_repositories, default_workspaces
 from .rules import RegisteredClient, Rules, is_loopback
 from .server import SimulatorServer
 from .site import Site
@@ -90,7 +90,7 @@ class BitbucketSimulator(World):
             query=dict(request.parameters),
             headers=dict(request.headers),
             form=form,
-            person=caller.key if caller else form.get("person"),
+            person=(caller.key or None) if caller else form.get("person"),
         )
         self.requests.append(logged)
         return logged
@@ -154,7 +154,7 @@ class BitbucketSimulator(World):
         with self.lock:
             # Copies: what a test does to a person or a rule must not outlive it.
             self.people, self.client, self.rules = deepcopy(self._beginning)
-            self.workspaces = default_workspaces()
+            self.workspaces, self.repositories = default_workspaces(), default_repositories()
             self.vault.clear()
             self.faults.clear()
             self.requests.clear()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from oauthlib.common import Request
-from oauthlib.oauth2 import WebApplicationServer
+from oauthlib.oauth2 import Server
 from oauthlib.oauth2.rfc6749 import errors
 
 from . import pages
+from .credentials import refusal
+from .grants import FIELDS, JWT_GRANT, RETIRED
 from .messages import Answer, SimulatorRequest, oauth_error, redirect_answer
 from .quiet import quiet_oauthlib
 from .world import World
@@ -28,7 +30,7 @@ DENY_FIELD = "deny"
 class Site:
     """Both endpoints over one `World`; the caller holds its lock."""
 
-    def __init__(self, world: World, server: WebApplicationServer) -> None:
+    def __init__(self, world: World, server: Server) -> None:
         self.world = world
         self.server = server
 
@@ -47,6 +49,8 @@ class Site:
         except errors.FatalClientError as error:
             return pages.misconfigured(error)
         except errors.OAuth2Error as error:
+            if self.world.rules.retired_grants_taken:
+                _answer_like(error.response_type, error)
             return redirect_answer(error.in_uri(str(error.redirect_uri)))
         if request.method != "POST":
             return pages.consent(self.world, fields, scopes)
@@ -62,6 +66,7 @@ class Site:
                 "The user denied the request.",
                 state=asked.state if rules.denial_has_state else None,
             )
+            _answer_like(asked.response_type, denial)
             back = str(asked.redirect_uri)
             return redirect_answer(denial.in_uri(back) if rules.denial_has_error else back)
         person = form.get(PERSON_FIELD, "")
@@ -93,17 +98,19 @@ class Site:
 
     def _require_fields(self, form: dict[str, str], headers: dict[str, str]) -> None:
         """What Bitbucket looks at first, in its own words. Raises ``OAuth2Error``."""
-        request = Request(f"{_FORMAL_ORIGIN}{EXCHANGE_PATH}", "POST", dict(form), headers)
-        self.server.request_validator.authenticate_client(request)
         grant = form.get("grant_type")
-        wanted = {"authorization_code": "code", "refresh_token": "refresh_token"}
-        if grant not in wanted:
-            raise errors.CustomOAuth2Error(
-                "invalid_grant", description=f"Unsupported grant type: {grant}", status_code=400
-            )
-        if not form.get(wanted[grant]):
-            raise errors.CustomOAuth2Error(
-                "invalid_request",
-                description=f"Missing required field: {wanted[grant]}",
-                status_code=400,
-            )
+        if grant != JWT_GRANT:
+            request = Request(f"{_FORMAL_ORIGIN}{EXCHANGE_PATH}", "POST", dict(form), headers)
+            self.server.request_validator.authenticate_client(request)
+        fields = FIELDS.get(grant or "")
+        if fields is None or (grant in RETIRED and not self.world.rules.retired_grants_taken):
+            raise refusal(400, "invalid_grant", f"Unsupported grant type: {grant}")
+        for field in fields:
+            if not form.get(field):
+                raise refusal(400, "invalid_request", f"Missing required field: {field}")
+
+
+def _answer_like(response_type: str | None, error: errors.OAuth2Error) -> None:
+    """Put the error where the answer would be: the implicit grant's is in the fragment."""
+    if response_type == "token":
+        error.response_mode = "fragment"

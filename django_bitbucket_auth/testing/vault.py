@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False)
 class Grant:
-    """What a person allowed; one per consent."""
+    """What a person allowed; one per consent.
 
-    person: str
+    The client has grants of its own, where ``person`` is ``None``: its tokens stand for the workspace with the UUID
+    ``workspace``, in which the app is installed, or else for the client.
+    """
+
+    person: str | None
     scopes: tuple[str, ...]
+    workspace: str | None = None
     revoked: bool = False
 
 
@@ -58,8 +63,8 @@ class Vault:
         self.refresh.clear()
         self.grants.clear()
 
-    def open_grant(self, person: str, scopes: tuple[str, ...]) -> Grant:
-        grant = Grant(person, scopes)
+    def open_grant(self, person: str | None, scopes: tuple[str, ...], workspace: str | None = None) -> Grant:
+        grant = Grant(person, scopes, workspace)
         self.grants.append(grant)
         return grant
 
@@ -76,6 +81,12 @@ class Vault:
     def find_refresh(self, token: str, now: float) -> IssuedToken | None:
         return _usable(self.refresh.get(token), now)
 
+    def keep_refresh(self, token: str, issued: IssuedToken) -> None:
+        """A new one, or new time for one that is there; but none for one that lives on grace."""
+        known = self.refresh.get(token)
+        if known is None or not known.used:
+            self.refresh[token] = issued
+
     def use_refresh(self, token: str, now: float, grace: float) -> None:
         """The first use starts the grace; a later one doesn't prolong it."""
         issued = self.refresh[token]
@@ -83,7 +94,7 @@ class Vault:
             issued.used = True
             issued.expires_at = min(issued.expires_at, now + grace)
 
-    def revoke(self, person: str) -> None:
+    def revoke(self, person: str | None) -> None:
         for grant in self.grants:
             if grant.person == person:
                 grant.revoked = True

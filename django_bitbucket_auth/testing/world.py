@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from .people import Person, Role, Workspace, default_people, default_workspaces
+from .people import (
+    Person,
+    Repository,
+    Role,
+    Workspace,
+    app_user,
+    default_people,
+    default_repositories,
+    default_workspaces,
+    made_up_uuid,
+)
 from .rules import RegisteredClient, Rules
-from .vault import Vault
+from .vault import Grant, IssuedToken, Vault, new_token
 
 
 class World:
-    """People, workspaces, the client, the rules, what was given out, and the clock.
+    """People, workspaces, repositories, the client, the rules, what was given out, and the clock.
 
     Every method may be called from any thread. Reading and changing the public attributes directly
     is fine too, between requests.
@@ -30,6 +40,7 @@ class World:
         self.client = client or RegisteredClient()
         self.rules = rules or Rules()
         self.workspaces: dict[str, Workspace] = default_workspaces()
+        self.repositories: list[Repository] = default_repositories()
         self.people: dict[str, Person] = default_people()
         if people is not None:
             self.people = {person.key: person for person in people}
@@ -115,30 +126,88 @@ class World:
         return workspace
 
     def rename_workspace(self, slug: str, new_slug: str, name: str | None = None) -> None:
-        """Give a workspace another slug; its members stay, the old slug is free for anybody."""
+        """Give a workspace another slug; all that's in it stays, the old slug is free for anybody."""
         with self.lock:
             workspace = self.workspaces.pop(slug)
             workspace.slug = new_slug
             workspace.name = workspace.name if name is None else name
             self.workspaces[new_slug] = workspace
+            if self.client.workspace == slug:
+                self.client.workspace = new_slug
+            for repository in self.repositories:
+                if repository.workspace == slug:
+                    repository.workspace = new_slug
             for person in self.people.values():
                 if slug in person.workspaces:
                     person.workspaces[new_slug] = person.workspaces.pop(slug)
 
     def join(self, person: Person | str, workspace: str, role: Role = "member") -> None:
         """Make the person a member, or change the role; ``LookupError``: no such workspace."""
-        if workspace not in self.workspaces:
-            raise LookupError(f"No workspace {workspace!r} here, but: {', '.join(self.workspaces)}")
+        self._require_workspace(workspace)
         self.person(person).workspaces[workspace] = role
 
     def leave(self, person: Person | str, workspace: str) -> None:
         """End a membership; nothing happens if there is none."""
         self.person(person).workspaces.pop(workspace, None)
 
-    def revoke(self, person: Person | str) -> None:
-        """What the person does under "App authorizations": all codes and tokens die at once."""
+    def add_repository(self, repository: Repository) -> Repository:
+        """A new repository, in place of one with the same name; ``LookupError``: no such workspace."""
+        self._require_workspace(repository.workspace)
+        name = (repository.workspace, repository.slug)
         with self.lock:
-            self.vault.revoke(self.person(person).key)
+            self.repositories = [one for one in self.repositories if (one.workspace, one.slug) != name]
+            self.repositories.append(repository)
+        return repository
+
+    def issue(self, person: Person | str | None = "jane", scopes: Iterable[str] | None = None) -> dict[str, object]:
+        """Give out a pair of tokens as if the person had consented, and return the answer's members.
+
+        ``None``: a token of the application itself, without a refresh token. ``scopes``: any; the client's if they
+        aren't given.
+        """
+        key = None if person is None else self.person(person).key
+        given = self.client.scopes if scopes is None else tuple(scopes)
+        rules = self.rules
+        told: dict[str, object] = {
+            "access_token": new_token(rules.token_length),
+            "expires_in": rules.access_token_seconds,
+            "token_type": "bearer",
+            rules.scope_member: " ".join(given),
+        }
+        if key is not None:
+            told["refresh_token"] = new_token(rules.token_length)
+        with self.lock:
+            self.keep(self.vault.open_grant(key, given), told)
+        return told
+
+    def keep(self, grant: Grant, told: Mapping[str, object]) -> None:
+        """From now on the tokens of a token answer are good; the caller holds the lock."""
+        now = self.now()
+        self.vault.access[str(told["access_token"])] = IssuedToken(grant, now + self.rules.access_token_seconds)
+        if "refresh_token" in told:
+            # Three months of disuse are counted from here, also for one that wasn't rotated.
+            issued = IssuedToken(grant, now + self.rules.refresh_token_seconds)
+            self.vault.keep_refresh(str(told["refresh_token"]), issued)
+
+    def account_of(self, grant: Grant) -> Person | None:
+        """Whom the grant's tokens stand for: a person, or an application, which has no key. ``None``: it's gone."""
+        if grant.person is not None:
+            return self.people.get(grant.person)
+        if grant.workspace is None:
+            client = self.client
+            return app_user(client.name, made_up_uuid("client", client.client_id), client.workspace)
+        for workspace in self.workspaces.values():
+            if workspace.uuid == grant.workspace:
+                return app_user(workspace.name, workspace.uuid, workspace.slug)
+        return None
+
+    def revoke(self, person: Person | str | None) -> None:
+        """What the person does under "App authorizations": all codes and tokens die at once.
+
+        ``None``: those of the application itself.
+        """
+        with self.lock:
+            self.vault.revoke(None if person is None else self.person(person).key)
 
     def rotate(self, person: Person | str, *, grace: float | None = None) -> None:
         """Use the person's refresh tokens up, as if somebody else had refreshed.
@@ -153,11 +222,11 @@ class World:
                     self.vault.use_refresh(token, self.now(), seconds)
 
     def expire_access_tokens(self, person: Person | str | None = None) -> None:
-        """Let access tokens (one person's, or all) end now; refresh tokens stay."""
+        """Let access tokens (one person's, or all, the application's too) end now; refresh tokens stay."""
         key = None if person is None else self.person(person).key
         with self.lock:
             for issued in self.vault.access.values():
-                if key in (None, issued.grant.person):
+                if person is None or issued.grant.person == key:
                     issued.expires_at = self.now()
 
     def use_older_rules(self) -> None:
@@ -170,3 +239,7 @@ class World:
             if identifier == workspace.slug or identifier.lower() == workspace.uuid:
                 return workspace
         return None
+
+    def _require_workspace(self, slug: str) -> None:
+        if slug not in self.workspaces:
+            raise LookupError(f"No workspace {slug!r} here, but: {', '.join(self.workspaces)}")

@@ -55,7 +55,7 @@ def test_a_rename_changes_what_is_named(talk: Conversation) -> None:
 
 def test_the_headers_name_the_scopes(talk: Conversation) -> None:
     headers = talk.api("user/emails", talk.sign_in()["access_token"]).headers
-    assert headers["X-OAuth-Scopes"] == "account, email"
+    assert headers["X-OAuth-Scopes"] == "account, email, repository"
     assert headers["X-Accepted-OAuth-Scopes"] == "email"
     assert headers["X-Credential-Type"] == "oauth2"
 
@@ -257,7 +257,6 @@ def test_removed_endpoints_are_gone(talk: Conversation, path: str) -> None:
 
 def test_removed_endpoints_lived_once(talk: Conversation) -> None:
     talk.simulator.use_older_rules()
-    talk.simulator.client.scopes = ("account", "email", "repository")
     token = talk.sign_in()["access_token"]
     for path in ("workspaces", "user/permissions/workspaces"):
         value = told(talk.api(path, token))["values"][0]

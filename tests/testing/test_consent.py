@@ -192,14 +192,14 @@ def test_the_implicit_grant_is_gone(talk: Conversation, kind: str, error: str) -
 
 
 def test_scopes_beyond_the_clients_are_dropped(talk: Conversation) -> None:
-    assert talk.sign_in(scope="account repository")["scope"] == "account"
+    assert talk.sign_in(scope="account repository:write")["scope"] == "account"
 
 
 def test_scopes_may_all_be_beyond_the_client(talk: Conversation) -> None:
-    assert returned(talk.ask(scope="repository"))["error"] == "invalid_scope"
+    assert returned(talk.ask(scope="repository:write"))["error"] == "invalid_scope"
 
 
 def test_scopes_beyond_the_clients_may_be_refused(simulator: BitbucketSimulator, talk: Conversation) -> None:
     simulator.rules.scope_parameter = "refused"
-    assert returned(talk.ask(scope="account repository"))["error"] == "invalid_scope"
+    assert returned(talk.ask(scope="account repository:write"))["error"] == "invalid_scope"
     assert talk.ask(scope="account email").status == 200

@@ -39,7 +39,7 @@ def test_the_answer_is_todays(talk: Conversation) -> None:
     assert len(data.pop("refresh_token")) == 2500
     assert data == {
         "expires_in": 7200,
-        "scope": "account email",
+        "scope": "account email repository",
         "state": "authorization_code",
         "token_type": "bearer",
     }
@@ -48,7 +48,7 @@ def test_the_answer_is_todays(talk: Conversation) -> None:
 def test_the_answer_can_be_the_older_one(talk: Conversation) -> None:
     talk.simulator.use_older_rules()
     data = talk.sign_in()
-    assert data["scopes"] == "account email"
+    assert data["scopes"] == "account email repository"
     assert "scope" not in data
     assert len(data["access_token"]) == 88
     assert told(talk.refresh(data["refresh_token"]))["refresh_token"] == data["refresh_token"]
@@ -170,7 +170,7 @@ def test_credentials_in_the_body_may_do(talk: Conversation) -> None:
     assert answer.status == 200
 
 
-@pytest.mark.parametrize("grant", [None, "password", "client_credentials", "nonsense"])
+@pytest.mark.parametrize("grant", [None, "password", "urn:ietf:params:oauth:grant-type:device_code", "nonsense"])
 def test_other_grants_are_refused(talk: Conversation, grant: str | None) -> None:
     answer = talk.token(grant_type=grant)
     assert answer.status == 400
