@@ -8,7 +8,9 @@
     ├── StateError                    the started login and the callback don't belong together
     ├── OAuthError                    Bitbucket answered with an OAuth error, or with nonsense
     │   ├── ClientRefused             it is *our* client that Bitbucket doesn't accept
+    │   ├── ReauthenticationRequired  the token is dead; its person has to sign in again
     │   └── InsufficientScope         the token may not do what was asked of it
+    ├── NotConnected                  there is no token to call Bitbucket with
     ├── ProfileError                  the profile can't identify a person
     ├── ForeignURL                    a credential was about to leave for another host
     └── BitbucketUnavailable          down, overloaded, or out of reach
@@ -62,13 +64,20 @@ class OAuthError(BitbucketAuthError):
     """An OAuth request failed (RFC 6749, 4.1.2.1 and 5.2).
 
     ``error`` and ``description`` are Bitbucket's words, cut to a length fit for a log line; ``status`` is the
-    HTTP status of its answer, or ``None`` when the error arrived by way of the browser.
+    HTTP status of its answer, or ``None`` when the error arrived by way of the browser. ``hint`` is ours: what is
+    known of the cause.
     """
 
     def __init__(
-        self, error: str, description: str = "", status: int | None = None, *, reason: str | None = None
+        self,
+        error: str,
+        description: str = "",
+        status: int | None = None,
+        *,
+        reason: str | None = None,
+        hint: str = "",
     ) -> None:
-        self.error, self.description, self.status = error[:200], description[:500], status
+        self.error, self.description, self.status, self.hint = error[:200], description[:500], status, hint
         if reason is not None:
             self.reason = reason
         super().__init__(self.error, self.description, self.status)
@@ -76,13 +85,21 @@ class OAuthError(BitbucketAuthError):
     def __str__(self) -> str:
         status = "" if self.status is None else f" (HTTP {self.status})"
         description = f": {self.description!r}" if self.description else ""
-        return f"{self.error!r}{description}{status}"
+        hint = f". {self.hint}" if self.hint else ""
+        return f"{self.error!r}{description}{status}{hint}"
 
 
 class ClientRefused(OAuthError):
     """Bitbucket refuses the OAuth client: its id, secret, callback URL or grant. Nobody's token is at fault."""
 
     reason = "client_refused"
+
+
+class ReauthenticationRequired(OAuthError):
+    """The token can't be renewed: it was revoked, went unused for too long, or its person is inactive at Bitbucket.
+
+    Send the person to sign in again; that replaces the token.
+    """
 
 
 class InsufficientScope(OAuthError):
@@ -99,6 +116,12 @@ class InsufficientScope(OAuthError):
         )
 
 
+class NotConnected(BitbucketAuthError):
+    """Nobody's token is there to call Bitbucket with: the person never signed in with it, or is inactive here."""
+
+    reason = "inactive"
+
+
 class ProfileError(BitbucketAuthError):
     """The profile lacks what identifies a person. ``field`` names the member that is missing or wrong."""
 
@@ -113,13 +136,17 @@ class ForeignURL(BitbucketAuthError):
 
 
 class BitbucketUnavailable(BitbucketAuthError):
-    """Bitbucket is down or out of reach. ``retry_after``: seconds to wait, if Bitbucket named them."""
+    """Bitbucket is down or out of reach.
+
+    ``retry_after``: seconds to wait, if Bitbucket named them; ``status``: the HTTP status of its answer, if there was
+    one.
+    """
 
     reason = "unavailable"
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, status: int | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after, self.status = retry_after, status
 
 
 class RateLimited(BitbucketUnavailable):

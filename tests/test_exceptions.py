@@ -17,7 +17,9 @@ TREE: dict[str, tuple[str, str]] = {
     "StateError": ("BitbucketAuthError", "state_missing"),
     "OAuthError": ("BitbucketAuthError", "bad_answer"),
     "ClientRefused": ("OAuthError", "client_refused"),
+    "ReauthenticationRequired": ("OAuthError", "bad_answer"),
     "InsufficientScope": ("OAuthError", "insufficient_scope"),
+    "NotConnected": ("BitbucketAuthError", "inactive"),
     "ProfileError": ("BitbucketAuthError", "no_stable_id"),
     "ForeignURL": ("BitbucketAuthError", "bad_answer"),
     "BitbucketUnavailable": ("BitbucketAuthError", "unavailable"),
@@ -126,12 +128,18 @@ def test_a_missing_scope_tells_what_is_missing(required: tuple[str, ...], grante
     assert str(error) == f"'insufficient_scope': {text!r} (HTTP 403)"
 
 
+def test_an_oauth_error_tells_what_is_known_of_the_cause() -> None:
+    error = exceptions.OAuthError("invalid_grant", "No", 400, hint="Since May")
+    assert (error.hint, str(error)) == ("Since May", "'invalid_grant': 'No' (HTTP 400). Since May")
+
+
 @pytest.mark.parametrize("name", ["BitbucketUnavailable", "RateLimited", "BitbucketTimeout"])
 def test_what_is_temporary_says_when_to_come_back_if_it_is_known(name: str) -> None:
     kind = getattr(exceptions, name)
     assert kind("x").retry_after is None
     assert kind("x", 30.0).retry_after == 30.0
     assert str(kind("x", 30.0)) == "x"
+    assert (kind("x").status, kind("x", None, 503).status) == (None, 503)
 
 
 def test_a_profile_error_names_the_member() -> None:
