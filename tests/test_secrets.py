@@ -168,7 +168,7 @@ def test_no_repr_shows_a_secret(bitbucket: BitbucketSimulator) -> None:
     things = [
         configuration,
         provider,
-        provider._network,
+        provider.network,
         token,
         AuthorizationCode("CANARY-code", "https://testserver/", "CANARY-verifier"),
         BitbucketLogin(configuration, Profile("default", "x", "y"), token, "https://testserver/"),

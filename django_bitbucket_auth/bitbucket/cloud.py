@@ -30,6 +30,13 @@ class CloudProvider(Provider):
         "token": "/site/oauth2/access_token",
         "user": "/2.0/user",
     }
+    api_path: ClassVar[str] = "/2.0/"
+    retired_grants: ClassVar[Mapping[str, str]] = {
+        "password": (
+            "Bitbucket Cloud has not taken the password grant since October 2024 at the latest, nor account passwords "
+            "on its API since March 2022: use client_credentials, or let the person sign in"
+        ),
+    }
 
     def fetch_profile(self, token: Token) -> Profile:
         """``GET /2.0/user`` and, if asked for, ``GET /2.0/user/emails``, at the same time.
@@ -48,6 +55,11 @@ class CloudProvider(Provider):
     def fetch_memberships(self, token: Token, workspaces: tuple[str, ...]) -> tuple[Membership, ...]:
         """``GET /2.0/user/workspaces/{workspace}/permission`` for each, at the same time."""
         return tuple(self._helpers.run(*(partial(self._membership, token, name) for name in workspaces)))
+
+    def next_page(self, body: Mapping[str, Any], url: str) -> str | None:
+        """The ``next`` link, which is not to be made up (Bitbucket Cloud REST, "Pagination")."""
+        following = body.get("next")
+        return following if isinstance(following, str) and following else None
 
     def _profile(self, user: object, emails: tuple[Email, ...], error: BitbucketAuthError | None) -> Profile:
         return parse_v2(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,10 +10,17 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import requests
 
-from ..exceptions import BitbucketAuthError, BitbucketUnavailable, ConfigurationError, ForeignURL, OAuthError
+from ..exceptions import (
+    BitbucketAuthError,
+    BitbucketUnavailable,
+    ClientRefused,
+    ConfigurationError,
+    ForeignURL,
+    OAuthError,
+)
 from ..oauth import oauth2, urls
 from ..oauth.concurrency import Helpers
-from ..oauth.grants import Grant
+from ..oauth.grants import Grant, RefreshToken
 from ..oauth.token import Token
 from ..oauth.transport import Bearer, Deadline, Network, send
 from . import responses
@@ -83,12 +91,16 @@ class Provider:
     name: ClassVar[str] = "Bitbucket"
     #: Paths under ``BASE_URL`` and ``API_URL``, by the names of the ``ENDPOINTS`` setting.
     paths: ClassVar[Mapping[str, str]] = {}
+    #: Where the API's relative paths start, under ``API_URL``.
+    api_path: ClassVar[str] = "/"
+    #: Grants that are no longer taken: name → since when, and what to do instead.
+    retired_grants: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self._deadline: Deadline | None = None
         self._helpers = Helpers()
-        self._network = Network(
+        self.network = Network(
             name=configuration.alias,
             timeout=configuration.timeout,
             retries=configuration.retries,
@@ -144,7 +156,7 @@ class Provider:
         """
         if self._deadline is None:
             self._deadline = Deadline(self.configuration.deadline)
-        return send(request, self._network, self._deadline)
+        return send(request, self.network, self._deadline)
 
     def is_success(self, response: requests.Response) -> bool:
         """Whether the answer is what was asked for. A redirect is not: it would carry secrets elsewhere."""
@@ -156,7 +168,12 @@ class Provider:
 
     def error_from(self, response: requests.Response, grant: Grant | None = None) -> BitbucketAuthError:
         """The error that an answer stands for: of the token endpoint if a ``grant`` was sent, else of the API."""
-        return responses.token_error(response, grant) if grant else responses.api_error(response)
+        if grant is None:
+            return responses.api_error(response)
+        error = responses.token_error(response, grant)
+        if isinstance(error, ClientRefused):
+            error.hint = self.retired_grants.get(grant.name, "")
+        return error
 
     def token_from(self, response: requests.Response) -> Token:
         """The token in a successful answer of the token endpoint.
@@ -169,10 +186,14 @@ class Provider:
     def fetch_token(self, grant: Grant) -> Token:
         """Turn a grant into a token. Sent once: a code is spent by the first request that arrives.
 
+        Warns (``UserWarning``) of a grant that this Bitbucket no longer takes, and sends it all the same.
+
         Raises:
             BitbucketAuthError: what ``send`` raises, and ``error_from`` for a refusal.
         """
         configuration = self.configuration
+        if retired := self.retired_grants.get(grant.name):
+            warnings.warn(f"{retired}.", stacklevel=2)
         response = self._sent(
             oauth2.token_request(self.endpoint("token"), grant, configuration.client_id, configuration.client_secret)
         )
@@ -208,6 +229,14 @@ class Provider:
         return profile, tuple(
             answers.get(name) or Membership(name, "unknown", cause="nothing was answered") for name in workspaces
         )
+
+    def refresh_grant(self, token: Token, redirect_uri: str) -> Grant:
+        """The grant that renews ``token``; ``redirect_uri`` is the one of the sign-in that it came from."""
+        return RefreshToken(token.refresh_token)
+
+    def next_page(self, body: Mapping[str, Any], url: str) -> str | None:
+        """The address of the page after ``body``, which came from ``url``; ``None`` if that was the last."""
+        return None
 
     def get(self, token: Token, url: str) -> requests.Response:
         """GET a URL of the API with the token.

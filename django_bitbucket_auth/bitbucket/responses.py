@@ -19,8 +19,9 @@ from ..exceptions import (
     InsufficientScope,
     OAuthError,
     RateLimited,
+    ReauthenticationRequired,
 )
-from ..oauth.grants import Grant
+from ..oauth.grants import AuthorizationCode, Grant, RefreshToken
 from ..oauth.transport import retry_after
 
 
@@ -36,9 +37,10 @@ def json_object(response: requests.Response) -> dict[str, Any]:
 def unavailable(response: requests.Response) -> BitbucketUnavailable | None:
     """The error of an answer that says to come back later; ``None`` for any other."""
     if response.status_code == 429:
-        return RateLimited("Bitbucket's rate limit is reached (HTTP 429)", retry_after(response))
+        return RateLimited("Bitbucket's rate limit is reached (HTTP 429)", retry_after(response), 429)
     if response.status_code >= 500:
-        return BitbucketUnavailable(f"Bitbucket answered HTTP {response.status_code}", retry_after(response))
+        status = response.status_code
+        return BitbucketUnavailable(f"Bitbucket answered HTTP {status}", retry_after(response), status)
     return None
 
 
@@ -49,14 +51,22 @@ def token_error(response: requests.Response, grant: Grant) -> BitbucketAuthError
     body, status = json_object(response), response.status_code
     error, description = _words(body.get("error")) or f"http_{status}", _words(body.get("error_description"))
     says = description.lower()
+    refreshing = isinstance(grant, RefreshToken)
     if "user is inactive" in f"{error} {description}".lower():
-        return OAuthError(error, description, status, reason="inactive")
+        kind = ReauthenticationRequired if refreshing and status in (400, 401) else OAuthError
+        return kind(error, description, status, reason="inactive")
     if error in ("unauthorized_client", "invalid_client", "unsupported_grant_type") or any(
         words in says
         for words in ("client credentials", "callback uri", "redirect_uri", "redirect uri", "unsupported grant type")
     ):
         return ClientRefused(error, description, status)
-    if error == "invalid_grant" or (error == "invalid_request" and "code" in says):
+    if refreshing:
+        # Only Bitbucket's own word, in JSON: a proxy's page or an outage must not cost anybody their token.
+        dead = status in (400, 401) and (error == "invalid_grant" or "invalid refresh_token" in says)
+        return (ReauthenticationRequired if dead else OAuthError)(error, description, status)
+    if isinstance(grant, AuthorizationCode) and (
+        error == "invalid_grant" or (error == "invalid_request" and "code" in says)
+    ):
         # Codes are short-lived and single-use: starting again is all it takes.
         return OAuthError(error, description, status, reason="state_expired")
     if status == 401:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import secrets
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
+from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 from requests import Request
 from requests.auth import HTTPBasicAuth
 
@@ -57,19 +59,21 @@ def authorization_url(
 
 
 def token_request(endpoint: str, grant: Grant, client_id: str, client_secret: str) -> Request:
-    """The request that turns ``grant`` into a token, with the client in HTTP Basic (RFC 6749, 2.3.1)."""
-    body = WebApplicationClient(client_id).prepare_request_body(
-        code=grant.code,
-        redirect_uri=grant.redirect_uri,
-        include_client_id=False,
-        code_verifier=grant.code_verifier,
-    )
+    """The request that turns any ``grant`` into a token.
+
+    The client is in HTTP Basic (RFC 6749, 2.3.1), unless the grant brings an ``Authorization`` of its own.
+    """
+    parameters: dict[str, Any] = {name: value for name, value in grant.parameters().items() if value}
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    own = grant.authorization()
+    if own is not None:
+        headers["Authorization"] = own
     return Request(
         "POST",
         endpoint,
-        data=body,
-        headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-        auth=HTTPBasicAuth(_bytes(client_id), _bytes(client_secret)),
+        data=prepare_token_request(grant.grant_type, include_client_id=False, **parameters),
+        headers=headers,
+        auth=HTTPBasicAuth(_bytes(client_id), _bytes(client_secret)) if own is None else None,
     )
 
 
