@@ -3,5 +3,6 @@
 from .cloud import CloudProvider
 from .profiles import Email, Profile
 from .provider import Membership, Provider
+from .session import BitbucketSession
 
-__all__ = ["CloudProvider", "Email", "Membership", "Profile", "Provider"]
+__all__ = ["BitbucketSession", "CloudProvider", "Email", "Membership", "Profile", "Provider"]

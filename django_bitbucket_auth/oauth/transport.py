@@ -12,7 +12,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -110,16 +110,31 @@ def _forget_pools() -> None:
 os.register_at_fork(after_in_child=_forget_pools)
 
 
-class _Session(requests.Session):
-    def __init__(self, adapter: Adapter) -> None:
+class PooledSession(requests.Session):
+    """A session on the shared pool of its provider, which keeps no cookie and reads no netrc."""
+
+    def __init__(self, network: Network) -> None:
         super().__init__()
+        self.network = network
         self.trust_env = False
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.headers.update({"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"})
-        self._adapter = adapter
+        self.headers["User-Agent"] = _USER_AGENT
 
     def get_adapter(self, url: str | bytes) -> Adapter:
-        return self._adapter
+        # Asked for at each request: after a fork there is another pool.
+        return _pool(self.network.name)
+
+    def proxies_for(self, url: str) -> dict[str, str]:
+        """The configured proxies, else the environment's."""
+        return dict(self.network.proxies) or get_environ_proxies(url)
+
+
+class _Session(PooledSession):
+    """For one call of ours."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
+        self.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         # Even with `allow_redirects=False` requests reads the body of a redirect, uncapped, to prepare the next step.
@@ -140,12 +155,22 @@ def send(
         OAuthError: the body is larger than ``limit``.
         ForeignURL: the request's credential isn't for its URL.
     """
-    left = network.retries if request.method in _SAFE else 0
-    pause = 0.2
+    retries = network.retries if request.method in _SAFE else 0
+    return repeated(lambda: _send_once(request, network, deadline, limit), retries, deadline)
+
+
+def is_safe(method: str) -> bool:
+    """Whether a request with this method may be repeated after a fault."""
+    return method.upper() in _SAFE
+
+
+def repeated(call: Callable[[], requests.Response], retries: int, deadline: Deadline) -> requests.Response:
+    """What ``call`` returns or raises in the end, after at most ``retries`` repeats, as ``send`` says."""
+    left, pause = retries, 0.2
     while True:
         outcome: requests.Response | BitbucketUnavailable
         try:
-            outcome = _send_once(request, network, deadline, limit)
+            outcome = call()
             wait = _pause_before_repeat(outcome, pause)
         except BitbucketTimeout:
             raise
@@ -167,21 +192,40 @@ def _pause_before_repeat(response: requests.Response, pause: float) -> float | N
 
 
 def _send_once(request: requests.Request, network: Network, deadline: Deadline, limit: int) -> requests.Response:
-    place = _place(request.url)
-    connect, read = network.timeout
-    left = deadline.remaining()
-    with _Session(_pool(network.name)) as session, patience(lambda: min(read, deadline.remaining())):
-        try:
-            response = session.send(
+    with _Session(network) as session:
+
+        def answer(timeout: tuple[float, float]) -> requests.Response:
+            return session.send(
                 session.prepare_request(request),
                 stream=True,
                 allow_redirects=False,
-                timeout=(min(connect, left), min(read, left)),
+                timeout=timeout,
                 verify=network.ca_bundle or True,
                 cert=network.client_cert,
-                proxies=dict(network.proxies) or get_environ_proxies(request.url),
+                proxies=session.proxies_for(request.url),
             )
-            body = _read(response, limit)
+
+        return bounded(answer, request.url, network, deadline, limit)
+
+
+def bounded(
+    call: Callable[[tuple[float, float]], requests.Response],
+    url: str,
+    network: Network,
+    deadline: Deadline,
+    limit: int,
+) -> requests.Response:
+    """The streamed answer of ``call``, read whole: up to ``limit`` bytes, within ``deadline``, its faults as ours.
+
+    ``call`` gets the timeout to ask with.
+    """
+    place = _place(url)
+    connect, read = network.timeout
+    left = deadline.remaining()
+    with patience(lambda: min(read, deadline.remaining())):
+        try:
+            response = call((min(connect, left), min(read, left)))
+            body = read_body(response, limit)
         except (requests.Timeout, PoolTimeoutError) as error:
             if isinstance(error, requests.ConnectTimeout):
                 raise BitbucketUnavailable(f"no connection to {place} within {connect} s") from None
@@ -194,7 +238,12 @@ def _send_once(request: requests.Request, network: Network, deadline: Deadline, 
     return response
 
 
-def _read(response: requests.Response, limit: int) -> bytes:
+def read_body(response: requests.Response, limit: int) -> bytes:
+    """The body of a streamed answer.
+
+    Raises:
+        OAuthError: it is larger than ``limit`` bytes.
+    """
     # `read1` returns what has arrived, and of what is packed no more than asked for: `response.content` would unpack a
     # bomb before it could be counted.
     body = bytearray()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,7 @@ from oauth.loopback import Loopback, reply
 from requests.auth import HTTPBasicAuth
 
 from django_bitbucket_auth.exceptions import BitbucketUnavailable, ForeignURL
-from django_bitbucket_auth.oauth import transport
-from django_bitbucket_auth.oauth.connections import Adapter
-from django_bitbucket_auth.oauth.transport import Bearer, Deadline, Network, send
+from django_bitbucket_auth.oauth.transport import Bearer, Deadline, Network, PooledSession, send
 
 NETWORK = Network("default", timeout=(2, 2), retries=0)
 
@@ -210,7 +207,7 @@ def test_a_cookie_of_a_redirect_or_a_repeat_is_never_sent_back() -> None:
 def test_the_jar_of_a_session_accepts_nothing() -> None:
     """Even within one session, should one ever be used twice."""
     with Loopback(reply(headers={"Set-Cookie": "a=b; Path=/"})) as server:
-        with closing(Adapter()) as adapter, transport._Session(adapter) as session:
+        with PooledSession(Network("default")) as session:
             for _ in range(2):
                 session.send(session.prepare_request(requests.Request("GET", server.url)))
             assert len(session.cookies) == 0
