@@ -139,6 +139,12 @@ class BitbucketToken(models.Model):
         Raises:
             ConfigurationError: ``BITBUCKET_AUTH_TOKEN_KEYS`` is wrong.
         """
+        opened = self.open()
+        return opened[0] if opened else None
+
+    @sensitive_variables()
+    def open(self) -> tuple[Token, tuple[str, ...]] | None:
+        """As ``reveal``, with the scopes that were asked for."""
         from .oauth.token import Token
 
         try:
@@ -153,14 +159,15 @@ class BitbucketToken(models.Model):
                 self.key,
             )
             return None
-        return Token(
+        token = Token(
             access_token=secrets["access_token"],
             token_secret=secrets["token_secret"],
             refresh_token=secrets["refresh_token"],
             token_type=self.token_type,
             scopes=tuple(self.scope.split()),
-            expires_at=_aware(self.expires_at),
+            expires_at=aware(self.expires_at),
         )
+        return token, tuple(secrets.get("asked", ()))
 
     @staticmethod
     def key_of(account_pk: object, provider: str) -> str:
@@ -168,19 +175,26 @@ class BitbucketToken(models.Model):
         return f"account:{account_pk}:{provider}"
 
     @staticmethod
+    def is_account_key(key: str) -> bool:
+        """Whether a key is one of ``key_of``'s, as far as a database might take it for one."""
+        return key.strip().casefold().startswith("account:")
+
+    @staticmethod
     @sensitive_variables()
-    def columns(key: str, token: Token) -> dict[str, str | datetime | None]:
-        """The token columns of the row ``key`` for a new pair."""
-        secrets = {
+    def columns(key: str, token: Token, asked: tuple[str, ...] = ()) -> dict[str, str | datetime | None]:
+        """The token columns of the row ``key`` for a new pair; ``asked`` are the scopes that were asked for."""
+        secrets: dict[str, object] = {
             "access_token": token.access_token,
             "token_secret": token.token_secret,
             "refresh_token": token.refresh_token,
         }
+        if asked:
+            secrets["asked"] = asked
         return {
             "sealed": crypto.seal("token column", key, json.dumps(secrets)),
             "token_type": _visible(token.token_type)[:40],
             "scope": " ".join(filter(None, map(_visible, token.scopes))),
-            "expires_at": _storable(token.expires_at),
+            "expires_at": storable(token.expires_at),
             "lease": "",
             "lease_until": None,
             "refused_at": None,
@@ -188,12 +202,12 @@ class BitbucketToken(models.Model):
         }
 
 
-def _storable(moment: datetime | None) -> datetime | None:
+def storable(moment: datetime | None) -> datetime | None:
     """An aware time as ``USE_TZ`` wants it stored."""
     return moment if moment is None or settings.USE_TZ else timezone.make_naive(moment, timezone.get_default_timezone())
 
 
-def _aware(moment: datetime | None) -> datetime | None:
+def aware(moment: datetime | None) -> datetime | None:
     """A stored time, aware whatever ``USE_TZ`` says."""
     if moment is None or timezone.is_aware(moment):
         return moment
