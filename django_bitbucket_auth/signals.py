@@ -42,5 +42,13 @@ verify = VerifySignal()
 #: A Bitbucket account now belongs to a user: ``request``, ``user``, ``account``, ``created`` (whether the user is new).
 account_connected = Signal()
 
+#: A stored token was renewed: ``key``, ``provider``, ``account`` (``None`` for a token that isn't an account's). The
+#: sender is the store's class.
+token_refreshed = Signal()
+
+#: A stored token is lost, as Bitbucket said twice: ``key``, ``provider``, ``account``, ``error`` (the exception). Its
+#: person has to sign in again, and may be told so.
+reauthentication_required = Signal()
+
 #: A sign-in failed: ``request``, ``provider``, ``reason`` (a reason code), ``trail`` (as on the page and in the log).
 login_refused = Signal()

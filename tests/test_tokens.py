@@ -76,4 +76,4 @@ def test_it_takes_one_statement_for_a_token_that_is_there(django_assert_num_quer
 
 def test_the_module_names_the_token() -> None:
     assert tokens.Token is type(TOKEN)
-    assert set(tokens.__all__) == {"Token", "forget", "write"}
+    assert set(tokens.__all__) == {"Token", "flight_for", "forget", "get_access_token", "write"}

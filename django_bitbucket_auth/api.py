@@ -1,0 +1,104 @@
+"""Bitbucket's API as a person, or as the application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model
+from django.http import HttpRequest
+
+from . import conf, flight, tokens
+from .bitbucket import BitbucketSession
+from .exceptions import NotConnected
+from .flight import Flight
+from .models import BitbucketAccount, BitbucketToken
+from .oauth.token import Token
+from .stores import database
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+__all__ = ["BitbucketSession", "get_session"]
+
+Who: TypeAlias = "HttpRequest | User | AbstractBaseUser | AnonymousUser | BitbucketAccount | None"
+
+
+def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) -> BitbucketSession:
+    """A session that calls the API of ``provider`` as ``who``, for as many threads as want it.
+
+    Args:
+        who: a request (its user), a user, an account, or ``None`` for the application itself. Of a user with several
+            accounts there, the one who signed in last.
+        provider: an alias.
+        arguments: for the application, those of ``tokens.get_access_token``; else none.
+
+    Raises:
+        NotConnected: the person has no token at this provider, or is inactive.
+        ConfigurationError: the settings can't be used.
+    """
+    if who is None:
+        force = arguments.pop("force_credentials", False)
+        return _session(_Tokens(tokens.flight_for(provider, **arguments), force=force))
+    if arguments:
+        raise TypeError(f"get_session() takes {', '.join(sorted(arguments))} for the application only (who=None)")
+    configuration = conf.provider_settings(provider)
+    row = _row(_person(who), provider)
+    account = row.account if row else None
+    if row is None or account is None:
+        raise NotConnected(f"there is no token of the provider {provider!r} for this person: let them sign in")
+    if not getattr(account.user, "is_active", True):
+        raise NotConnected(f"the user {account.user_id} is inactive")
+    way = Flight(
+        configuration=configuration,
+        instance=conf.provider(configuration).instance,
+        store=database.AccountTokenStore(account),
+        key=row.key,
+        account=account,
+    )
+    record = database.record_of(row)
+    if not way.fits(record):
+        raise NotConnected(f"the token {row.key} can't be used for the provider {provider!r}: let the person sign in")
+    return _session(_Tokens(way, record.token))
+
+
+def _person(who: Any) -> Any:
+    # A request of Django REST framework is no HttpRequest, and has a user, too.
+    return who if isinstance(who, (Model, AnonymousUser)) else getattr(who, "user", who)
+
+
+def _row(who: Any, provider: str) -> BitbucketToken | None:
+    """The token of a user or account; one query, which also tells whether the user is active now."""
+    if getattr(who, "pk", None) is None:
+        return None
+    mine = {"account": who.pk} if isinstance(who, BitbucketAccount) else {"account__user": who.pk}
+    rows = database.all_rows().select_related("account__user").filter(provider=provider, **mine)
+    return next((row for row in rows.order_by("-updated_at", "-pk")[:1] if row.provider == provider), None)
+
+
+def _session(source: _Tokens) -> BitbucketSession:
+    return BitbucketSession(conf.provider(source.way.configuration), source)
+
+
+class _Tokens:
+    """A session's tokens: the store is asked again only when the one at hand comes to its end, or is refused."""
+
+    def __init__(self, way: Flight, token: Token | None = None, *, force: bool = False) -> None:
+        self.way = way
+        self._token, self._force = token, force
+
+    def current(self) -> Token:
+        """The token to use now."""
+        token = self._token
+        if token is None or token.expired(flight.EARLY):
+            token = self._token = self.way.token(force=self._force)
+            self._force = False
+        return token
+
+    def renew(self, stale: Token) -> Token:
+        """Another token than this one, which Bitbucket has refused."""
+        token = self._token
+        if token is None or token.access_token == stale.access_token:
+            token = self._token = self.way.token(stale)
+        return token
