@@ -42,6 +42,12 @@ def seal(purpose: str, context: str, text: str) -> str:
     return f"{PREFIX}{key_id}.{urlsafe_b64encode(sealed).decode().rstrip('=')}"
 
 
+def newest() -> str:
+    """What begins every text that the newest key has sealed."""
+    key_id, _ = _cipher(force_bytes(conf.token_keys()[0]), "")
+    return f"{PREFIX}{key_id}."
+
+
 @sensitive_variables()
 def unseal(purpose: str, context: str, sealed: str) -> str:
     """Decrypt what ``seal`` made for the same purpose and context.

@@ -112,6 +112,19 @@ class Flight:
                 # The one who renews was just told: all who wait for it have their answer.
                 raise ReauthenticationRequired("refused", "Bitbucket has just refused to renew the token")
 
+    def renew(self, held: TokenStore, stale: Token) -> Token:
+        """Another token than ``stale``, for a caller who holds the lock: ``held`` is what ``lock()`` gave.
+
+        Raises:
+            ReauthenticationRequired, NotConnected, BitbucketAuthError: as ``token``.
+        """
+        turn = _Turn(self, stale, force=False, spare=None)
+        try:
+            return turn.take(held).token
+        finally:
+            for tell in turn.tell:
+                tell()
+
     def load(self, store: TokenStore) -> Record | None:
         """The stored record, if it is what is asked for."""
         found = loaded(store, self.key)

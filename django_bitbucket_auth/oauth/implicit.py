@@ -7,7 +7,7 @@ Whoever can put an address before a person can put somebody else's token into it
 from __future__ import annotations
 
 import hmac
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from oauthlib.oauth2 import MobileApplicationClient, OAuth2Error
 
@@ -17,6 +17,19 @@ from .token import Token
 #: oauthlib reads https addresses only. This one is never asked.
 _FORMAL = "https://implicit.invalid/#"
 _MEMBERS = frozenset({"access_token", "token_type", "scope", "state"})
+
+
+def authorization_url(endpoint: str, client_id: str, *, redirect_uri: str, state: str, scopes: tuple[str, ...]) -> str:
+    """Where the browser goes to ask for a token (RFC 6749, 4.2.1)."""
+    # oauthlib accepts https only; that plain HTTP is fine was decided where the setting was read.
+    parts = urlsplit(endpoint)
+    uri = MobileApplicationClient(client_id).prepare_request_uri(
+        urlunsplit(parts._replace(scheme="https")),
+        redirect_uri=redirect_uri or None,
+        scope=list(scopes) or None,
+        state=state,
+    )
+    return urlunsplit(urlsplit(uri)._replace(scheme=parts.scheme))
 
 
 def parse_fragment(url: str, *, state: str) -> Token:

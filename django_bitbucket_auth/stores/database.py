@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -82,19 +82,28 @@ class DatabaseTokenStore(TokenStore):
                     with process_lock(self, key) as held:
                         yield held
                 elif claimed:
-                    leased = _Leased(self, run, own)
-                    try:
-                        yield leased
-                    finally:
-                        if not leased.ended:
-                            with suppress(OperationalError):  # then it lapses
-                                run(partial(_release, rows, key, lease))
+                    with self._holding(key, lease, run, own) as held:
+                        yield held
                 else:
                     yield None
         except OperationalError as error:
             # What can't be claimed isn't renewed: another would renew it at the same time.
             cause = str(error).partition("\n")[0]
             raise BitbucketUnavailable(f"the database refused to lease or keep a token ({cause})") from None
+
+    def holding(self, key: str, lease: str) -> AbstractContextManager[TokenStore]:
+        """The store while a lease is held that was claimed elsewhere (``leased``); it ends with the block."""
+        return self._holding(key, lease, partial(_atomically, all_rows().db), own=False)
+
+    @contextmanager
+    def _holding(self, key: str, lease: str, run: Run, own: bool) -> Iterator[TokenStore]:
+        leased = _Leased(self, run, own)
+        try:
+            yield leased
+        finally:
+            if not leased.ended:
+                with suppress(OperationalError):  # then it lapses
+                    run(partial(_release, self._rows(key), key, lease))
 
     def _rows(self, key: str) -> QuerySet[BitbucketToken]:
         if BitbucketToken.is_account_key(key):
