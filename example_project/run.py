@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import requests
 import walkthrough
-from servers import ServerProblem, free_ports, refuse_taken, running
+from servers import ServerProblem, environment, free_ports, manage, refuse_taken, running
 from terminal import say
 
 CHECK_SECONDS = 60
@@ -123,10 +124,11 @@ def check(port: int, simulator_port: int) -> int:
         signal.alarm(CHECK_SECONDS)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         database = str(Path(folder) / "db.sqlite3")
+        job = partial(manage, environment(simulator_port, database), "workspace_report", "acme")
         with running(port, simulator_port, database) as servers:
             say(f"The site runs on {site}, its simulated Bitbucket on {simulator}.\n")
             try:
-                person = walkthrough.walk(site, simulator)
+                person = walkthrough.walk(site, simulator, job)
             except (walkthrough.StepFailed, LookupError, requests.RequestException) as error:
                 say(f"  ✗ {error}\n")
                 for server in servers:

@@ -106,20 +106,28 @@ def environment(simulator_port: int | None, database: str | None) -> dict[str, s
     }
 
 
+def manage(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of Django's; ``stdout`` has all that it said. Raise ServerProblem if it doesn't come to its end."""
+    try:
+        return subprocess.run(  # noqa: S603 - our own file, no shell
+            [sys.executable, str(PROJECT / "manage.py"), *arguments],
+            cwd=PROJECT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=START_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ServerProblem(f"manage.py {arguments[0]} took longer than {START_SECONDS:g} seconds.") from None
+
+
 def migrate(env: Mapping[str, str]) -> None:
     """Create or update the database; raise ServerProblem with what Django said if that fails."""
-    done = subprocess.run(  # noqa: S603 - our own file, no shell
-        [sys.executable, str(PROJECT / "manage.py"), "migrate", "--verbosity=0"],
-        cwd=PROJECT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=START_SECONDS,
-        check=False,
-    )
+    done = manage(env, "migrate", "--verbosity=0")
     if done.returncode:
         raise ServerProblem(f"The database could not be set up:\n{done.stdout}")
 

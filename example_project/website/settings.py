@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_bitbucket_auth",
+    "website",  # has a command: manage.py workspace_report
 ]
 AUTHENTICATION_BACKENDS = [
     "django_bitbucket_auth.backends.BitbucketBackend",

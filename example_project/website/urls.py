@@ -1,4 +1,4 @@
-"""The site's pages. None needs code of its own: every template has the person as ``user``."""
+"""The site's pages. One needs code of its own; the others' templates have the person as ``user``."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,8 @@ from django.urls import include, path
 from django.views.decorators.cache import never_cache
 from django.views.generic import TemplateView
 
+from . import views
+
 
 def members_only(template_name: str) -> Callable[..., HttpResponseBase]:
     """A page for signed-in people. Not cached: after signing out the back button shows nothing."""
@@ -18,6 +20,7 @@ def members_only(template_name: str) -> Callable[..., HttpResponseBase]:
 urlpatterns = [
     path("", never_cache(TemplateView.as_view(template_name="home.html")), name="home"),
     path("profile/", members_only("profile.html"), name="profile"),
+    path("repositories/", views.repositories, name="repositories"),
     path("private/", members_only("private.html"), name="private"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("bitbucket/", include("django_bitbucket_auth.urls")),

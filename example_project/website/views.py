@@ -1,0 +1,102 @@
+"""The page that calls Bitbucket's API as the person who looks at it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from django_bitbucket_auth.api import BitbucketSession, get_session
+from django_bitbucket_auth.exceptions import (
+    BitbucketAuthError,
+    BitbucketUnavailable,
+    ClientRefused,
+    ConfigurationError,
+    InsufficientScope,
+    NotConnected,
+    OAuthError,
+    ReauthenticationRequired,
+)
+
+from .bitbucket import Workspace, newest_first, workspaces_in
+
+logger = logging.getLogger(__name__)
+
+#: How many are shown: each workspace costs a request, and the page waits for it.
+MOST_WORKSPACES = 10
+MOST_REPOSITORIES = 20
+#: What a scope is called where an OAuth client is registered.
+TICKS = {"account": "Account: Read", "email": "Account: Email", "repository": "Repositories: Read"}
+
+
+@require_safe
+@never_cache
+@login_required
+def repositories(request: HttpRequest) -> HttpResponse:
+    """A person's workspaces and repositories. Of what can go wrong, each has its answer here."""
+    try:
+        # It renews its token by itself, also one that Bitbucket refuses before its time.
+        session = get_session(request)
+        found = islice(session.paginate("user/workspaces", params={"sort": "slug"}), MOST_WORKSPACES)
+        workspaces = [with_repositories(session, workspace) for workspace in workspaces_in(found)]
+    except NotConnected as error:
+        return problem(request, error, "not_connected", 403)
+    except ReauthenticationRequired as error:
+        return problem(request, error, "withdrawn", 403)
+    except InsufficientScope as error:
+        missing = [one for one in error.required if one not in error.granted] or ["repository"]
+        return problem(request, error, "scope", 403, ticks=[(one, TICKS.get(one, "")) for one in missing])
+    except BitbucketUnavailable as error:  # also RateLimited and BitbucketTimeout
+        seconds = None if error.retry_after is None else math.ceil(error.retry_after)
+        response = problem(request, error, error.reason, 503, wait=in_words(seconds))
+        if seconds is not None:
+            response.headers["Retry-After"] = str(seconds)
+        return response
+    except (ClientRefused, ConfigurationError) as error:
+        return problem(request, error, "misconfigured", 503)
+    except BitbucketAuthError as error:  # the root of all of them
+        return problem(request, error, "nonsense", 502)
+    return render(request, "repositories.html", {"workspaces": workspaces, "most_workspaces": MOST_WORKSPACES})
+
+
+def with_repositories(session: BitbucketSession, workspace: Workspace) -> dict[str, Any]:
+    """What the page shows of a workspace."""
+    # One more than is shown, to see whether there are more; in one page of Bitbucket's, so that it takes one request.
+    most = MOST_REPOSITORIES + 1
+    pages = session.paginate(
+        f"repositories/{quote(workspace.uuid, safe='')}", params={"sort": "-updated_on", "pagelen": most}
+    )
+    try:
+        values = list(islice(pages, most))
+    except OAuthError as error:
+        # One that lets nobody in from here, or only with two-step verification, shall not hide the others.
+        if error.error not in ("http_403", "http_404"):
+            raise
+        return {"name": workspace.slug, "refusal": error.description or "It gave no reason."}
+    return {
+        "name": workspace.slug,
+        "repositories": newest_first(values[:MOST_REPOSITORIES]),
+        "more": len(values) > MOST_REPOSITORIES,
+    }
+
+
+def problem(request: HttpRequest, error: BitbucketAuthError, what: str, status: int, **more: object) -> HttpResponse:
+    """The page that says what happened and what to do; the log says why. No message of ours holds a secret."""
+    logger.warning("The repositories of user %s can't be shown (%s): %s", request.user.pk, type(error).__name__, error)
+    return render(request, "problem.html", {"what": what, **more}, status=status)
+
+
+def in_words(seconds: int | None) -> str:
+    """When to try again."""
+    if seconds is None:
+        return "in a minute"
+    number, unit = (seconds, "second") if seconds < 100 else (math.ceil(seconds / 60), "minute")
+    return f"in {number} {unit}{'' if number == 1 else 's'}"
