@@ -60,7 +60,8 @@ def workspaces_in(values: Iterable[Any]) -> list[Workspace]:
 
 def newest_first(values: Iterable[Any]) -> list[Repository]:
     """The repositories, those that changed last at the top."""
-    return sorted(map(Repository.of, values), key=lambda one: one.updated or LONG_AGO, reverse=True)
+    found = [Repository.of(value) for value in values if isinstance(value, dict)]
+    return sorted(found, key=lambda one: one.updated or LONG_AGO, reverse=True)
 
 
 def _members(value: Any) -> dict[str, Any]:

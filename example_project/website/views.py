@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 MOST_WORKSPACES = 10
 MOST_REPOSITORIES = 20
 #: What a scope is called where an OAuth client is registered.
-TICKS = {"account": "Account: Read", "email": "Account: Email", "repository": "Repositories: Read"}
+TICKS = {"account": "Account: Read", "email": "Email", "repository": "Repositories: Read"}
 
 
 @require_safe

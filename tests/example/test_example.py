@@ -69,20 +69,41 @@ def free_ports() -> list[int]:
 def test_the_check_signs_in_as_a_browser_would_and_leaves_nothing_running() -> None:
     done = run("run.py", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 8
+    assert done.stdout.count("✓") == 15
     assert "✗" not in done.stdout
     assert re.search(r"^ +Name +Jane Doe$", done.stdout, re.MULTILINE)
     assert re.search(r"^ +E-mail +jane@example\.com confirmed$", done.stdout, re.MULTILINE)
     assert [listens(port) for port in addresses(done.stdout)] == [False, False]
 
 
-def test_a_site_that_does_not_show_the_address_fails_the_check(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "mistake", "said"),
+    [
+        (
+            "templates/profile.html",
+            ("{{ account.email }}", ""),
+            "expected jane@example.com as a confirmed address, got GET localhost:",
+        ),
+        (
+            "templates/problem.html",
+            ("?next={{ request.path|urlencode }}", ""),
+            "expected the page of repositories, got POST 127.0.0.1:",
+        ),
+        (
+            "website/management/commands/workspace_report.py",
+            ("store=DatabaseTokenStore()", ""),
+            "expected the second run of the job to ask for 0 tokens, not 1",
+        ),
+    ],
+    ids=["an address that isn't shown", "no way back", "a token that isn't kept"],
+)
+def test_a_mistake_in_the_site_fails_the_check(file: str, mistake: tuple[str, str], said: str, tmp_path: Path) -> None:
     project = shutil.copytree(EXAMPLE, tmp_path / "example")
-    page = project / "templates" / "profile.html"
-    page.write_text(page.read_text("utf-8").replace("{{ account.email }}", ""), "utf-8")
+    page = project / file
+    page.write_text(page.read_text("utf-8").replace(*mistake), "utf-8")
     done = run("run.py", "--check", project=project)
     assert done.returncode == 1
-    assert "✗ expected jane@example.com as a confirmed address" in done.stdout
+    assert f"✗ {said}" in done.stdout
     assert "GET /profile/" in done.stdout  # the site's own words
     assert [listens(port) for port in addresses(done.stdout)] == [False, False]
 
@@ -154,6 +175,13 @@ def test_the_system_checks_have_nothing_to_say_about_it() -> None:
     done = run("manage.py", "check", DEBUG="1", BITBUCKET_SIMULATOR="1")
     assert done.returncode == 0
     assert done.stdout.startswith("System check identified no issues")
+
+
+def test_a_job_that_fails_says_why_and_exits_with_1() -> None:
+    done = run("manage.py", "workspace_report", DEBUG="1")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(r"CommandError: .*BITBUCKET_CLIENT_ID.*\n", done.stderr)
 
 
 def test_without_debug_the_site_needs_a_secret_key_of_its_own() -> None:
