@@ -9,6 +9,7 @@ from selenium.webdriver.common.by import By
 from django_bitbucket_auth.testing import BitbucketSimulator
 
 LOGIN, CALLBACK, PROFILE, PRIVATE = "/bitbucket/login/", "/bitbucket/callback/", "/profile/", "/private/"
+REPOSITORIES = "/repositories/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from browser.elsewhere import Elsewhere
-from browser.person import CALLBACK, LOGIN, PROFILE, Person
+from browser.person import CALLBACK, LOGIN, PROFILE, REPOSITORIES, Person
 
 PHONE, DESKTOP = (360, 740), (1280, 800)
 MEASURE = """
@@ -15,6 +15,7 @@ return {
   corner: getComputedStyle(document.querySelector(".bba-card, .card, .steps li")).borderTopLeftRadius,
 }
 """
+MENU = "return [...document.querySelectorAll('.menu a, .menu button')].map(one => one.getBoundingClientRect().bottom)"
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -52,3 +53,11 @@ def test_pages_fit_the_window_and_wear_their_stylesheet(
     person.allow()
     person.arrives(PROFILE)
     look("profile", "site.css")
+    browser.click("Repositories")
+    person.arrives(REPOSITORIES)
+    look("repositories", "site.css")
+    # The menu stays on one line.
+    assert len(set(browser.run(MENU))) == 1
+    person.simulator.revoke("jane")
+    person.go(REPOSITORIES)
+    look("withdrawn", "site.css")
