@@ -57,9 +57,17 @@ class CloudProvider(Provider):
         return tuple(self._helpers.run(*(partial(self._membership, token, name) for name in workspaces)))
 
     def next_page(self, body: Mapping[str, Any], url: str) -> str | None:
-        """The ``next`` link, which is not to be made up (Bitbucket Cloud REST, "Pagination")."""
+        """The ``next`` link, which is not to be made up (Bitbucket Cloud REST, "Pagination").
+
+        Raises:
+            ForeignURL: it is no address. Taken for the last page, half a list would look like a whole one.
+        """
         following = body.get("next")
-        return following if isinstance(following, str) and following else None
+        if not following:
+            return None
+        if not isinstance(following, str):
+            raise ForeignURL("the link to the next page is no address")
+        return following
 
     def _profile(self, user: object, emails: tuple[Email, ...], error: BitbucketAuthError | None) -> Profile:
         return parse_v2(
@@ -70,15 +78,15 @@ class CloudProvider(Provider):
         return self._json(token, self.endpoint("user"))
 
     def _emails(self, token: Token) -> tuple[tuple[Email, ...], BitbucketAuthError | None]:
-        url: object = self.configuration.api_url.rstrip("/") + "/2.0/user/emails"
+        url: str | None = self.configuration.api_url.rstrip("/") + "/2.0/user/emails"
         found: tuple[Email, ...] = ()
         try:
             for _ in range(MAX_PAGES):
-                page = self._json(token, url if isinstance(url, str) else "")
-                found += parse_emails(page)
-                url = page.get("next")
-                if not url:
+                if url is None:
                     break
+                page = self._json(token, url)
+                found += parse_emails(page)
+                url = self.next_page(page, url)
         except BitbucketAuthError as error:
             logger.warning(
                 "Bitbucket's addresses of a person could not be read; the sign-in goes on without: %s (%s)",

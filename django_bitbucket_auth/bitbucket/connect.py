@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from ..oauth.grants import Grant
 
@@ -50,5 +50,6 @@ def sign(*, app_key: str, client_key: str, shared_secret: str, endpoint: str) ->
 
 def query_string_hash(method: str, url: str) -> str:
     """Atlassian's hash of a request without parameters, which ties an assertion to it."""
-    path = quote(urlsplit(url).path.rstrip("/") or "/", safe="/%")
+    # An `&` in the path would read as the end of it.
+    path = urlsplit(url).path.rstrip("/").replace("&", "%26") or "/"
     return hashlib.sha256(f"{method}&{path}&".encode()).hexdigest()

@@ -21,8 +21,9 @@ from ..exceptions import (
 from ..oauth import oauth2, urls
 from ..oauth.concurrency import Helpers
 from ..oauth.grants import Grant, RefreshToken
+from ..oauth.reading import Deadline
 from ..oauth.token import Token
-from ..oauth.transport import Bearer, Deadline, Network, send
+from ..oauth.transport import Bearer, Network, send
 from . import responses
 from .profiles import Profile
 
@@ -236,7 +237,7 @@ class Provider:
 
     def next_page(self, body: Mapping[str, Any], url: str) -> str | None:
         """The address of the page after ``body``, which came from ``url``; ``None`` if that was the last."""
-        return None
+        raise ConfigurationError(f"{type(self).__name__} has no next_page(); derive it from CloudProvider.")
 
     def get(self, token: Token, url: str) -> requests.Response:
         """GET a URL of the API with the token.

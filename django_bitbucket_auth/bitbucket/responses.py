@@ -22,7 +22,7 @@ from ..exceptions import (
     ReauthenticationRequired,
 )
 from ..oauth.grants import AuthorizationCode, Grant, RefreshToken
-from ..oauth.transport import retry_after
+from ..oauth.reading import retry_after
 
 
 def json_object(response: requests.Response) -> dict[str, Any]:
@@ -50,11 +50,12 @@ def token_error(response: requests.Response, grant: Grant) -> BitbucketAuthError
         return later
     body, status = json_object(response), response.status_code
     error, description = _words(body.get("error")) or f"http_{status}", _words(body.get("error_description"))
-    says = description.lower()
+    says = f"{error} {description}".lower()
     refreshing = isinstance(grant, RefreshToken)
-    if "user is inactive" in f"{error} {description}".lower():
+    if "user is inactive" in says:
         kind = ReauthenticationRequired if refreshing and status in (400, 401) else OAuthError
         return kind(error, description, status, reason="inactive")
+    # Before what a dead code or token looks like: "Unsupported grant type" comes as an `invalid_grant`.
     if error in ("unauthorized_client", "invalid_client", "unsupported_grant_type") or any(
         words in says
         for words in ("client credentials", "callback uri", "redirect_uri", "redirect uri", "unsupported grant type")

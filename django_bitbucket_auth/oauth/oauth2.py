@@ -12,7 +12,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
+from oauthlib.oauth2 import Client, OAuth2Error, WebApplicationClient
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 from requests import Request
 from requests.auth import HTTPBasicAuth
@@ -45,16 +45,17 @@ def authorization_url(
             "code_challenge": client.create_code_challenge(verifier, "S256"),
             "code_challenge_method": "S256",
         }
+    return request_uri(
+        client, endpoint, redirect_uri=redirect_uri, state=state, scope=list(scopes) or None, **challenge
+    )
+
+
+def request_uri(client: Client, endpoint: str, **parameters: Any) -> str:
+    """The address at which oauthlib's ``client`` asks for what it asks for."""
     # oauthlib accepts https only. Whether plain HTTP is fine (loopback) was decided where the setting was read,
     # so it is shown an https URL and the scheme is put back.
     parts = urlsplit(endpoint)
-    uri = client.prepare_request_uri(
-        urlunsplit(parts._replace(scheme="https")),
-        redirect_uri=redirect_uri,
-        scope=list(scopes) or None,
-        state=state,
-        **challenge,
-    )
+    uri = client.prepare_request_uri(urlunsplit(parts._replace(scheme="https")), **parameters)
     return urlunsplit(urlsplit(uri)._replace(scheme=parts.scheme))
 
 

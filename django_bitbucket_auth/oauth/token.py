@@ -46,14 +46,14 @@ class Token:
             ValueError: there is no usable ``access_token``.
         """
         access_token = answer.get("access_token")
-        if not _visible(access_token):
+        if not is_visible(access_token):
             raise ValueError("the answer has no access_token")
         refresh_token = answer.get("refresh_token")
         token_type = answer.get("token_type")
         return cls(
             access_token=access_token,
-            refresh_token=refresh_token if _visible(refresh_token) else "",
-            token_type=token_type[:40] if _visible(token_type) else "bearer",
+            refresh_token=refresh_token if is_visible(refresh_token) else "",
+            token_type=token_type[:40] if is_visible(token_type) else "bearer",
             scopes=_scopes(answer.get("scope")) or _scopes(answer.get("scopes")),
             expires_at=_expiry(answer.get("expires_in"), now or datetime.now(UTC)),
         )
@@ -63,10 +63,11 @@ def _scopes(value: object) -> tuple[str, ...]:
     """Scopes from a string (RFC 6749, 3.3: by spaces; Bitbucket's headers: by commas too) or a list."""
     found = value.replace(",", " ").split() if isinstance(value, str) else value
     # A NUL or half a character would be refused by the database, and the login with it.
-    return tuple(filter(_visible, found)) if isinstance(found, (list, tuple)) else ()
+    return tuple(filter(is_visible, found)) if isinstance(found, (list, tuple)) else ()
 
 
-def _visible(value: object) -> TypeGuard[str]:
+def is_visible(value: object) -> TypeGuard[str]:
+    """Whether a value may stand in an ``Authorization`` header."""
     return isinstance(value, str) and _VISIBLE.fullmatch(value) is not None
 
 

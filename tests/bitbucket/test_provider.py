@@ -270,16 +270,14 @@ def test_an_error_is_read_by_what_was_asked() -> None:
 
 
 def test_all_requests_of_a_conversation_share_one_deadline_that_starts_with_the_first() -> None:
-    def script(exchange: Exchange) -> bytes:
-        exchange.pause(0.6)
-        return reply()
-
-    with Loopback(script) as server:
+    with Loopback(reply()) as server:
         talk = provider(base_url=server.url, api_url=server.url, deadline=1, retries=0)
         time.sleep(1.1)
         assert talk.send(requests.Request("GET", server.url)).status_code == 200
+        time.sleep(1.1)
         with pytest.raises(BitbucketTimeout):
             talk.send(requests.Request("GET", server.url))
+        assert len(server.requests) == 1
 
 
 def test_the_settings_timeouts_and_retries_are_used() -> None:

@@ -14,7 +14,8 @@ from oauth.loopback import Exchange, Loopback, reply
 
 from django_bitbucket_auth.exceptions import BitbucketUnavailable
 from django_bitbucket_auth.oauth import transport
-from django_bitbucket_auth.oauth.transport import Bearer, Deadline, Network, close_pools, send
+from django_bitbucket_auth.oauth.reading import Deadline
+from django_bitbucket_auth.oauth.transport import Bearer, Network, close_pools, send
 
 
 def ask(url: str, name: str = "default", method: str = "GET", retries: int = 0) -> requests.Response:

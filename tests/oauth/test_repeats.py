@@ -12,7 +12,8 @@ import requests
 from oauth.loopback import Exchange, Loopback, reply
 
 from django_bitbucket_auth.exceptions import BitbucketUnavailable, OAuthError
-from django_bitbucket_auth.oauth.transport import Deadline, Network, retry_after, send
+from django_bitbucket_auth.oauth.reading import Deadline, retry_after
+from django_bitbucket_auth.oauth.transport import Network, send
 
 NETWORK = Network("default", timeout=(1, 1), retries=2)
 
@@ -21,7 +22,7 @@ NETWORK = Network("default", timeout=(1, 1), retries=2)
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that were asked for. Time passes, but not for the one who waits."""
     asked: list[float] = []
-    monkeypatch.setattr("django_bitbucket_auth.oauth.transport.time.sleep", asked.append)
+    monkeypatch.setattr("django_bitbucket_auth.oauth.reading.time.sleep", asked.append)
     return asked
 
 
@@ -179,7 +180,7 @@ def test_retry_after_is_seconds_or_a_date(monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("UTC", "Asia/Tokyo", "America/New_York"):
         with zone(name, monkeypatch):
             now = time.time()
-            monkeypatch.setattr("django_bitbucket_auth.oauth.transport.time.time", lambda now=now: now)
+            monkeypatch.setattr("django_bitbucket_auth.oauth.reading.time.time", lambda now=now: now)
             assert asked("120") == 120
             assert asked(" 7 ") == 7
             assert asked(formatdate(now + 120, usegmt=True)) == pytest.approx(120, abs=1)

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from oauth.loopback import Exchange, Loopback, reply
 
 from django_bitbucket_auth.exceptions import BitbucketTimeout, BitbucketUnavailable
-from django_bitbucket_auth.oauth.transport import Deadline, Network, send
+from django_bitbucket_auth.oauth.reading import Deadline
+from django_bitbucket_auth.oauth.transport import Network, send
 
 
 def certificate(folder: Path, name: str) -> tuple[str, str]:
