@@ -116,7 +116,7 @@ class BitbucketToken(models.Model):
         return self.key
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, but never the token columns of an existing row: ``tokens.write`` alone replaces a pair.
+        """Save, but never the token columns of an existing row: ``stores.database.replace_pair`` alone writes those.
 
         Raises:
             TypeError: for positional arguments.
@@ -148,15 +148,17 @@ class BitbucketToken(models.Model):
         from .oauth.token import Token
 
         try:
-            # The key is bound into the ciphertext; that the row is the key's own has to be seen, too.
-            if self.account_id is not None and self.key != self.key_of(self.account_id, self.provider):
+            # The key is bound into the ciphertext; that the row is the key's own has to be seen, too. A person's row
+            # that lost its account would be used whether the person is active or not.
+            if not self._has_its_own_key():
                 raise crypto.Unsealable
             secrets = json.loads(crypto.unseal("token column", self.key, self.sealed))
         except crypto.Unsealable:
             logger.warning(
                 "The token %s can't be decrypted: no configured key fits, or the row was altered. "
-                "It counts as no token until the person signs in again.",
+                "It counts as no token until %s.",
                 self.key,
+                "its row is deleted" if self.account_id is None else "the person signs in again",
             )
             return None
         token = Token(
@@ -168,6 +170,11 @@ class BitbucketToken(models.Model):
             expires_at=aware(self.expires_at),
         )
         return token, tuple(secrets.get("asked", ()))
+
+    def _has_its_own_key(self) -> bool:
+        if self.account_id is None:
+            return not self.is_account_key(self.key)
+        return self.key == self.key_of(self.account_id, self.provider)
 
     @staticmethod
     def key_of(account_pk: object, provider: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -62,25 +63,27 @@ class Record:
         """
         try:
             token = Token(
-                access_token=_string(values["access_token"]),
-                token_secret=_string(values["token_secret"]),
-                refresh_token=_string(values["refresh_token"]),
+                access_token=_secret(values["access_token"]),
+                token_secret=_secret(values["token_secret"]),
+                refresh_token=_secret(values["refresh_token"]),
                 token_type=_string(values["token_type"]),
-                scopes=tuple(map(_string, values["granted"])),
+                scopes=_strings(values["granted"]),
                 expires_at=_moment(values["expires_at"]),
             )
+            if not token.access_token:
+                raise ValueError
             return cls(
                 token=token,
                 provider=_string(values["provider"]),
                 grant=_string(values["grant"]),
                 instance=_string(values["instance"]),
                 client_id=_string(values["client_id"]),
-                scopes=tuple(map(_string, values["scopes"])),
+                scopes=_strings(values["scopes"]),
                 redirect_uri=_string(values["redirect_uri"]),
                 refused_at=_moment(values["refused_at"]),
                 lost_at=_moment(values["lost_at"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             # `from None`: the error may quote a value.
             raise ValueError(f"not the record of a token ({type(error).__name__})") from None
 
@@ -137,6 +140,27 @@ class TokenStore(ABC):
         """Said of a store that is locked: the lock may outlast its block for a while, since renewing failed."""
 
 
+class Held(TokenStore):
+    """A store whose lock is held: the same store, and what is to become of the lock."""
+
+    def __init__(self, store: TokenStore) -> None:
+        self._store = store
+        #: Whether the lock is left alone at the end of its block: to lapse, or since it has ended already.
+        self.left = False
+
+    def load(self, key: str) -> Record | Mapping[str, Any] | None:
+        return self._store.load(key)
+
+    def save(self, key: str, record: Record) -> bool | None:
+        return self._store.save(key, record)
+
+    def delete(self, key: str) -> None:
+        self._store.delete(key)
+
+    def linger(self) -> None:
+        self.left = True
+
+
 _locks: WeakValueDictionary[tuple[type, str], threading.Lock] = WeakValueDictionary()
 _locks_lock = threading.Lock()
 
@@ -155,6 +179,15 @@ def process_lock(store: TokenStore, key: str) -> Iterator[TokenStore | None]:
         lock.release()
 
 
+def _forget_locks() -> None:
+    # The threads that held one at a fork aren't in the child, so there nobody would ever let it go.
+    global _locks, _locks_lock
+    _locks, _locks_lock = WeakValueDictionary(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_locks)
+
+
 def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
@@ -165,7 +198,22 @@ def _moment(value: object) -> datetime | None:
     moment = datetime.fromisoformat(_string(value))
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    return moment
+    return moment.astimezone(UTC)
+
+
+def _secret(value: object) -> str:
+    text = _string(value)
+    # It goes into a header, where a line break would start another one.
+    if not text.isascii() or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    # A string is a sequence of strings, too.
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    return tuple(map(_string, value))
 
 
 def _string(value: object) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from django.core.cache import caches
+from django.core.cache import InvalidCacheBackendError, caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 
-from ..exceptions import ConfigurationError
+from ..exceptions import BitbucketUnavailable, ConfigurationError
 from . import sealed
-from .base import LEASE, Record, TokenStore
+from .base import LEASE, Held, Record, TokenStore
+
+logger = logging.getLogger("django_bitbucket_auth")
 
 _PURPOSE = "token cache"
 
@@ -24,6 +27,9 @@ class CacheTokenStore(TokenStore):
 
     A cache may forget. An application token can be had again; a refresh token that is gone takes a person's consent
     along, so grants that give one are refused unless ``eviction_is_fine``.
+
+    Its lock is as good as the cache's ``add()``: atomic with Redis and Memcached; with Django's file-based cache two
+    may get it at once, and with its database cache it is part of the caller's transaction, if there is one.
     """
 
     def __init__(self, alias: str = "default", *, timeout: float | None = None, eviction_is_fine: bool = False) -> None:
@@ -35,7 +41,12 @@ class CacheTokenStore(TokenStore):
         return caches[self.alias]
 
     def load(self, key: str) -> Record | None:
-        found = self._cache.get(_name("token", key))
+        try:
+            found = self._cache.get(_name("token", key))
+        except Exception as error:
+            # Out of reach, which the lock will tell, or a value that was altered so that it can't even be unpickled.
+            logger.warning("The cache failed (%s): the token %s counts as none", type(error).__name__, key)
+            return None
         return None if found is None else sealed.unseal(_PURPOSE, key, found)
 
     def save(self, key: str, record: Record) -> None:
@@ -43,36 +54,63 @@ class CacheTokenStore(TokenStore):
 
         Raises:
             ConfigurationError: it has a refresh token, and eviction isn't fine.
+            BitbucketUnavailable: the cache failed.
         """
         if record.token.refresh_token and not self.keeps_refresh_tokens:
             raise ConfigurationError(
                 "A cache can forget a refresh token, and its person would have to consent again. Use "
                 "DatabaseTokenStore, or say CacheTokenStore(eviction_is_fine=True)."
             )
-        self._cache.set(_name("token", key), sealed.seal(_PURPOSE, key, record), timeout=self.timeout)
+        with _failing():
+            self._cache.set(_name("token", key), sealed.seal(_PURPOSE, key, record), timeout=self.timeout)
 
     def delete(self, key: str) -> None:
-        self._cache.delete(_name("token", key))
+        with _failing():
+            self._cache.delete(_name("token", key))
 
     @contextmanager
     def lock(self, key: str) -> Iterator[TokenStore | None]:
-        """A lock among all processes that share the cache."""
+        """A lock among all processes that share the cache.
+
+        Raises:
+            BitbucketUnavailable: the cache failed: what can't be locked isn't renewed.
+        """
         name, owner = _name("lock", key), secrets.token_hex(16)
-        if not self._cache.add(name, owner, timeout=LEASE):
+        with _failing():
+            got = self._cache.add(name, owner, timeout=LEASE)
+        if not got:
             yield None
             return
+        held = Held(self)
         try:
-            yield self
+            yield held
         finally:
-            if self._cache.get(name) == owner:  # else it lapsed, and is somebody else's by now
-                self._cache.delete(name)
+            if not held.left:
+                with suppress(Exception):  # then it lapses
+                    self._release(name, owner)
 
     def check(self) -> None:
         """Refuse a cache that each process has for itself: tokens would be got, and renewed, once in each."""
-        if isinstance(self._cache, (LocMemCache, DummyCache)):
+        try:
+            cache = self._cache
+        except InvalidCacheBackendError as error:
+            raise ConfigurationError(f"There is no cache {self.alias!r} to keep tokens in ({error}).") from None
+        if isinstance(cache, (LocMemCache, DummyCache)):
             raise ConfigurationError(
                 f"The cache {self.alias!r} isn't shared between processes. Name a shared one: CacheTokenStore('redis')."
             )
+
+    def _release(self, name: str, owner: str) -> None:
+        if self._cache.get(name) == owner:  # else it lapsed, and is somebody else's by now
+            self._cache.delete(name)
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise BitbucketUnavailable(f"the cache failed ({type(error).__name__}: {error})") from None
 
 
 def _name(kind: str, key: str) -> str:

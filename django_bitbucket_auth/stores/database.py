@@ -2,35 +2,34 @@
 
 A lease says who renews a token, a version which pair is the latest: no lock and no transaction is held while Bitbucket
 is waited for. Where the caller is in a transaction, lease and new pair are written over a connection of their own:
-Bitbucket has replaced the old pair by then, whatever becomes of the transaction. Two exceptions use the caller's:
-SQLite, which has one writer, and a row that this very transaction inserted, which no other connection sees. There a
-rollback leaves the old pair, which Bitbucket takes for some minutes more.
+Bitbucket has replaced the old pair by then, whatever becomes of the transaction. These are written in the caller's:
+with SQLite, which has one writer, all; elsewhere a row that isn't there yet, or that this very transaction inserted,
+since no other connection sees it. There a rollback leaves the old pair, which Bitbucket takes for some minutes more,
+or none.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from django.db import IntegrityError, OperationalError, connections, router, transaction
+from django.db import IntegrityError, router, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from ..exceptions import BitbucketUnavailable
 from ..models import BitbucketAccount, BitbucketToken, aware, storable
-from .base import LEASE, Record, TokenStore, process_lock
+from .base import LEASE, Held, Record, TokenStore, process_lock
+from .statements import LOCK_WAIT, Statements, committed
 
-#: Seconds that a statement on a connection of its own waits for a row that somebody has locked: the caller, perhaps.
-_LOCK_WAIT = 3
+logger = logging.getLogger("django_bitbucket_auth")
 
-T = TypeVar("T")
-Run = Callable[[Callable[[], Any]], Any]
+_LONGEST_KEY = 200
 
 
 def replace_pair(
@@ -55,61 +54,81 @@ def replace_pair(
 class DatabaseTokenStore(TokenStore):
     """Keeps records as ``BitbucketToken`` rows without an account: for the application, and for people who never signed
     in here. Tokens of accounts are ``api.get_session``'s.
+
+    A key has at most 200 characters and doesn't begin with ``account:``; any other raises ``ValueError``. Keys that
+    differ in case only are one to some databases, which keep the first.
     """
 
     def load(self, key: str) -> Record | None:
-        """The record of a row.
-
-        Raises:
-            ValueError: the key is one of an account's.
-        """
-        return _load(self._rows(key), key)
+        row = self._rows(key).filter(key=key).first()
+        # Compared again: a collation may take one key for another.
+        return record_of(row) if row is not None and row.key == key else None
 
     def save(self, key: str, record: Record) -> bool:
-        return _save(self._rows(key), key, record, insert=True)
+        rows = self._rows(key)
+        if record.version is None:
+            return self._insert(rows, key, record)
+        if _is_marked(record):
+            return replace_pair(rows, key, _marks(record), version=record.version, renewed=False)
+        return replace_pair(rows, key, _columns(key, record), version=record.version)
 
     def delete(self, key: str) -> None:
-        self._rows(key).filter(key=key).delete()
+        rows = self._rows(key)
+        found = rows.filter(key=key).values_list("pk", "key")
+        rows.filter(pk__in=[pk for pk, known in found if known == key]).delete()
 
     @contextmanager
     def lock(self, key: str) -> Iterator[TokenStore | None]:
-        """A lease, among all processes that share the database; of a row that isn't there yet, among threads."""
+        """A lease, among all processes that share the database; of a row that isn't there yet, among threads.
+
+        Raises:
+            BitbucketUnavailable: the lease can't be written. What can't be claimed isn't renewed: another would renew
+                it at the same time.
+        """
         rows, lease = self._rows(key), secrets.token_hex(16)
-        try:
-            with _connection(rows.db, key) as (run, own):
-                claimed = _stubbornly(run, partial(_claim, rows, key, lease))
-                if claimed is None:
-                    with process_lock(self, key) as held:
-                        yield held
-                elif claimed:
-                    with self._holding(key, lease, run, own) as held:
-                        yield held
-                else:
-                    yield None
-        except OperationalError as error:
-            # What can't be claimed isn't renewed: another would renew it at the same time.
-            cause = str(error).partition("\n")[0]
-            raise BitbucketUnavailable(f"the database refused to lease or keep a token ({cause})") from None
+        with committed(rows.db, rows.filter(key=key).exists) as statements:
+            claimed = statements.run(partial(_claim, rows, key, lease))
+            if claimed is None:
+                with process_lock(self, key) as alone:
+                    yield _Leased(self, statements) if alone else None
+            elif claimed:
+                with self._holding(key, lease, statements) as held:
+                    yield held
+            else:
+                yield None
 
     def holding(self, key: str, lease: str) -> AbstractContextManager[TokenStore]:
         """The store while a lease is held that was claimed elsewhere (``leased``); it ends with the block."""
-        return self._holding(key, lease, partial(_atomically, all_rows().db), own=False)
+        return self._holding(key, lease, Statements(all_rows().db))
 
     @contextmanager
-    def _holding(self, key: str, lease: str, run: Run, own: bool) -> Iterator[TokenStore]:
-        leased = _Leased(self, run, own)
+    def _holding(self, key: str, lease: str, statements: Statements) -> Iterator[TokenStore]:
+        held = _Leased(self, statements)
         try:
-            yield leased
+            yield held
         finally:
-            if not leased.ended:
-                with suppress(OperationalError):  # then it lapses
-                    run(partial(_release, self._rows(key), key, lease))
+            if not held.left:
+                with suppress(BitbucketUnavailable):  # then it lapses
+                    statements.run(partial(_release, self._rows(key), key, lease))
+
+    def _insert(self, rows: QuerySet[BitbucketToken], key: str, record: Record) -> bool:
+        try:
+            with transaction.atomic(using=rows.db):
+                rows.create(key=key, **(_columns(key, record) | _marks(record)))
+        except IntegrityError:
+            if not all_rows().filter(key=key).exists():
+                raise
+            return False  # there is one: newer, or one that can't be decrypted, which isn't overwritten
+        return True
 
     def _rows(self, key: str) -> QuerySet[BitbucketToken]:
+        # A key that comes from outside must not open a person's token, nor delete it, by whatever a collation takes for
+        # its key.
         if BitbucketToken.is_account_key(key):
-            # A key that comes from outside must not open a person's token.
             raise ValueError("keys that begin with 'account:' are those of accounts: use get_session()")
-        return all_rows()
+        if len(key) > _LONGEST_KEY:  # which would be noticed when the token is there, and can't be kept
+            raise ValueError(f"a key has at most {_LONGEST_KEY} characters")
+        return all_rows().filter(account=None)
 
 
 class AccountTokenStore(DatabaseTokenStore):
@@ -118,37 +137,36 @@ class AccountTokenStore(DatabaseTokenStore):
     def __init__(self, account: BitbucketAccount) -> None:
         self.account = account
 
-    def save(self, key: str, record: Record) -> bool:
-        return _save(self._rows(key), key, record, insert=False)
+    def _insert(self, rows: QuerySet[BitbucketToken], key: str, record: Record) -> bool:
+        return False
 
     def _rows(self, key: str) -> QuerySet[BitbucketToken]:
         return all_rows().filter(account=self.account.pk)
 
 
-class _Leased(TokenStore):
+class _Leased(Held):
     """The store while its lease is held, on the connection that the lease is on."""
 
-    def __init__(self, store: DatabaseTokenStore, run: Run, own: bool) -> None:
-        self._store, self._run, self._own = store, run, own
-        self.ended = False
+    def __init__(self, store: DatabaseTokenStore, statements: Statements) -> None:
+        super().__init__(store)
+        self._statements = statements
 
-    def load(self, key: str) -> Record | None:
-        return _stubbornly(self._run, partial(self._store.load, key))
+    def load(self, key: str) -> Any:
+        return self._statements.run(partial(super().load, key))
 
     def save(self, key: str, record: Record) -> bool:
-        kept = _stubbornly(self._run, partial(self._store.save, key, record))
+        try:
+            # More patient than all others: Bitbucket has replaced the old pair by now.
+            kept = bool(self._statements.run(partial(super().save, key, record), patience=3 * LOCK_WAIT))
+        except BitbucketUnavailable as error:
+            logger.warning("What Bitbucket answered for the token %s is lost: %s", key, error)
+            raise
         # A new pair ends the lease; a mark doesn't.
-        self.ended = kept and record.refused_at is None
+        self.left = kept and not _is_marked(record)
         return kept
 
     def after_commit(self, tell: Callable[[], object]) -> None:
-        if self._own:
-            tell()
-        else:
-            transaction.on_commit(lambda: cast(None, tell()), using=all_rows().db)
-
-    def linger(self) -> None:
-        self.ended = True
+        self._statements.after_commit(tell)
 
 
 def all_rows() -> QuerySet[BitbucketToken]:
@@ -178,7 +196,7 @@ def record_of(row: BitbucketToken) -> Record | None:
 
 def free(now: datetime) -> Q:
     """Rows that nobody has a lease of. By this host's clock: hosts that share the work need theirs within seconds."""
-    return Q(lease="") | Q(lease_until__lt=storable(now))
+    return Q(lease="") | Q(lease_until=None) | Q(lease_until__lt=storable(now))
 
 
 def leased(lease: str, now: datetime, seconds: float = LEASE) -> dict[str, Any]:
@@ -186,26 +204,13 @@ def leased(lease: str, now: datetime, seconds: float = LEASE) -> dict[str, Any]:
     return {"lease": lease, "lease_until": storable(now + timedelta(seconds=seconds))}
 
 
-def _load(rows: QuerySet[BitbucketToken], key: str) -> Record | None:
-    row = rows.filter(key=key).first()
-    # Compared again: a collation may take one key for another.
-    return record_of(row) if row is not None and row.key == key else None
+def _is_marked(record: Record) -> bool:
+    """Whether it says that Bitbucket refused the pair; else it is a new one."""
+    return record.refused_at is not None or record.lost_at is not None
 
 
-def _save(rows: QuerySet[BitbucketToken], key: str, record: Record, *, insert: bool) -> bool:
-    marks = {"refused_at": storable(record.refused_at), "lost_at": storable(record.lost_at)}
-    if record.version is not None:
-        if record.refused_at is not None or record.lost_at is not None:
-            return replace_pair(rows, key, marks, version=record.version, renewed=False)
-        return replace_pair(rows, key, _columns(key, record), version=record.version)
-    if not insert:
-        return False
-    try:
-        with transaction.atomic(using=rows.db):
-            rows.create(key=key, **_columns(key, record))
-    except IntegrityError:
-        return False  # there is one: newer, or one that can't be decrypted, which isn't overwritten
-    return True
+def _marks(record: Record) -> dict[str, Any]:
+    return {"refused_at": storable(record.refused_at), "lost_at": storable(record.lost_at)}
 
 
 def _columns(key: str, record: Record) -> dict[str, Any]:
@@ -229,48 +234,3 @@ def _claim(rows: QuerySet[BitbucketToken], key: str, lease: str) -> bool | None:
 
 def _release(rows: QuerySet[BitbucketToken], key: str, lease: str) -> None:
     rows.filter(key=key, lease=lease).update(lease="", lease_until=None)
-
-
-@contextmanager
-def _connection(using: str, key: str) -> Iterator[tuple[Run, bool]]:
-    """How to run a statement that has to be committed now, and whether that is on a connection of its own."""
-    connection = connections[using]
-    if connection.vendor == "sqlite" or connection.get_autocommit():
-        yield partial(_atomically, using), False
-        return
-    # Connections are per thread.
-    with ThreadPoolExecutor(1, thread_name_prefix="bitbucket-auth") as thread:  # needs: postgresql, mysql
-        try:
-            there = BitbucketToken.objects.using(using).filter(key=key)
-            if thread.submit(there.exists).result():
-                yield lambda call: thread.submit(_impatiently, using, call).result(), True
-            else:
-                yield partial(_atomically, using), False
-        finally:
-            thread.submit(connections.close_all).result()
-
-
-def _atomically(using: str, call: Callable[[], T]) -> T:
-    # In a caller's transaction a savepoint: an error must not spoil it.
-    with transaction.atomic(using=using):
-        return call()
-
-
-def _impatiently(using: str, call: Callable[[], T]) -> T:
-    connection = connections[using]
-    with transaction.atomic(using=using), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}s'")
-        else:
-            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WAIT}")
-        return call()
-
-
-def _stubbornly(run: Run, call: Callable[[], T]) -> T:
-    """Run a statement, up to three times where others are in the way."""
-    for pause in (0.1, 0.3):
-        try:
-            return cast(T, run(call))
-        except OperationalError:
-            time.sleep(pause)
-    return cast(T, run(call))

@@ -27,5 +27,9 @@ def unseal(purpose: str, key: str, sealed: object) -> Record | None:
             raise crypto.Unsealable
         return Record.from_dict(json.loads(crypto.unseal(purpose, key, sealed)))
     except (crypto.Unsealable, ValueError):
-        logger.warning("A stored token can't be decrypted (%s): no configured key fits, or it was altered", purpose)
+        logger.warning(
+            "The token %s can't be decrypted (%s): no configured key fits, or it was altered. It counts as no token.",
+            key,
+            purpose,
+        )
         return None

@@ -21,6 +21,7 @@ NEEDS = {
     "sqlite",
     "postgresql",
     "mysql",
+    "row-locks",
 }
 
 

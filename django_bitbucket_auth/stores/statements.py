@@ -1,0 +1,131 @@
+"""Statements that are committed at once, whatever becomes of the caller's transaction, and that never wait for long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from django.db import InterfaceError, InternalError, OperationalError, connections, transaction
+
+from ..exceptions import BitbucketUnavailable
+
+#: Seconds that a statement waits for a row that somebody has locked: the caller itself, perhaps.
+LOCK_WAIT = 3
+#: Seconds between tries.
+_PAUSES = (0.1, 0.3)
+#: Locked, cut off, out of connections, or (PostgreSQL's InternalError) read-only while another server takes over.
+_TROUBLE = (OperationalError, InterfaceError, InternalError)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Runs statements on this thread's connection, or on the one of a thread of its own.
+
+    On this thread's they are a transaction, or in a caller's transaction a savepoint: an error must not spoil that.
+    """
+
+    using: str
+    thread: ThreadPoolExecutor | None = None
+
+    def run(self, call: Callable[[], T], *, patience: float = LOCK_WAIT) -> T:
+        """What ``call`` returns; it is called up to three times where others are in the way.
+
+        Raises:
+            BitbucketUnavailable: the database can't do it now. Not after ``patience`` seconds is it tried again.
+        """
+        until = time.monotonic() + patience
+        with _told():
+            for pause in _PAUSES:
+                try:
+                    return self._once(call)
+                except _TROUBLE:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(pause)
+            return self._once(call)
+
+    def after_commit(self, tell: Callable[[], object]) -> None:
+        """Call ``tell`` when what was run is committed for good."""
+        if self.thread is None and connections[self.using].in_atomic_block:
+            transaction.on_commit(lambda: cast(None, tell()), using=self.using)
+        else:
+            tell()
+
+    def _once(self, call: Callable[[], T]) -> T:
+        if self.thread is None:
+            return _transact(self.using, call)
+        return self.thread.submit(_transact, self.using, call).result()  # needs: row-locks
+
+
+@contextmanager
+def committed(using: str, seen: Callable[[], bool]) -> Iterator[Statements]:
+    """How to run statements that have to be committed at once.
+
+    In a caller's transaction that is on a connection of its own, except with SQLite, which has one writer, and if the
+    query ``seen`` says that others don't see yet what it is about, since this very transaction has inserted it.
+    """
+    here = Statements(using)
+    connection = connections[using]
+    with _told():
+        autocommit = connection.get_autocommit()
+    if connection.vendor == "sqlite" or autocommit:
+        yield here
+        return
+    with ExitStack() as stack:  # needs: row-locks
+        own = stack.enter_context(_own_connection(using))
+        if not own.run(seen):
+            stack.close()  # before Bitbucket is waited for: connections are scarce
+            own = here
+        yield own
+
+
+@contextmanager
+def _own_connection(using: str) -> Iterator[Statements]:  # needs: row-locks
+    # Connections are per thread.
+    with ThreadPoolExecutor(1, thread_name_prefix="bitbucket-auth") as thread:
+        try:
+            with _told():
+                thread.submit(_prepare, using).result()
+            yield Statements(using, thread)
+        finally:
+            thread.submit(connections.close_all).result()
+
+
+def _prepare(using: str) -> None:  # needs: row-locks
+    connection = connections[using]
+    connection.set_autocommit(True)  # the setting may say otherwise, and nothing here would be committed
+    if connection.vendor == "mysql":  # needs: mysql
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, lock_wait_timeout = {LOCK_WAIT}")
+
+
+def _transact(using: str, call: Callable[[], T]) -> T:
+    connection = connections[using]
+    try:
+        ours = connection.get_autocommit()
+        with transaction.atomic(using=using):
+            if ours and connection.vendor == "postgresql":  # needs: postgresql
+                # Until the end of this transaction; a caller's keeps what it has.
+                with connection.cursor() as cursor:
+                    cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'")
+            return call()
+    except _TROUBLE:
+        if not connection.in_atomic_block and connection.connection is not None and not connection.is_usable():
+            # It broke, perhaps while Bitbucket was waited for, and a new pair is at stake: the next try opens another.
+            connection.close()  # needs: row-locks
+        raise
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except _TROUBLE as error:
+        cause = str(error).partition("\n")[0]
+        raise BitbucketUnavailable(f"the database refused to lease or keep a token ({cause})") from None
