@@ -36,6 +36,9 @@ class CloudProvider(Provider):
             "Bitbucket Cloud has not taken the password grant since October 2024 at the latest, nor account passwords "
             "on its API since March 2022: use client_credentials, or let the person sign in"
         ),
+        "implicit": (
+            "Bitbucket Cloud has not taken the implicit grant since August 2026 at the latest: use authorization_code"
+        ),
     }
 
     def fetch_profile(self, token: Token) -> Profile:

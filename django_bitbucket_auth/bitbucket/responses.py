@@ -75,7 +75,7 @@ def token_error(response: requests.Response, grant: Grant) -> BitbucketAuthError
     return OAuthError(error, description, status)
 
 
-def authorization_error(error: str, description: str) -> BitbucketAuthError:
+def authorization_error(error: str, description: str) -> OAuthError:
     """What the ``error`` of a callback means (RFC 6749, 4.1.2.1)."""
     if error == "access_denied":
         return OAuthError(error, description, reason="cancelled")

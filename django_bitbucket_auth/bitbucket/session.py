@@ -161,7 +161,7 @@ class BitbucketSession(PooledSession):
             url = urljoin(resp.url, target or "")
         except ValueError:
             return None  # not even an address
-        if target is None or resp.request.method not in ("GET", "HEAD") or not urls.within(url, self._api_url):
+        if not target or resp.request.method not in ("GET", "HEAD") or not urls.within(url, self._api_url):
             return None
         keep_body(resp)  # or requests would, without a limit
         return url

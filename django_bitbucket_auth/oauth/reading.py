@@ -118,6 +118,8 @@ def read_body(response: requests.Response, limit: int) -> bytes:
     Raises:
         OAuthError: it is larger than ``limit`` bytes.
     """
+    if isinstance(response.raw, io.BytesIO):
+        return response.content  # it was kept before
     # `read1` returns what has arrived, and of what is packed no more than asked for: `response.content` would unpack a
     # bomb before it could be counted.
     body = bytearray()
