@@ -75,6 +75,9 @@ AUTHENTICATION_BACKENDS = [
     "django_bitbucket_auth.backends.BitbucketBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
+# Some tests run a command in a process of its own, against their simulated Bitbucket.
+if simulated := env("TESTS_BITBUCKET", default=""):
+    BITBUCKET_AUTH = {"default": {"BASE_URL": simulated, "API_URL": simulated}}
 # Nobody's secrets, and hashing them for real takes longer than all else.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGIN_URL = "bitbucket_auth:login"

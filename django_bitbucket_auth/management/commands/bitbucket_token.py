@@ -99,7 +99,7 @@ class Command(BaseCommand):
         provider = conf.provider(conf.provider_settings(options["provider"]))
         state, verifier = secrets.token_urlsafe(32), code_verifier()
         address = self._pasted(provider.authorization_url(options["redirect_uri"], state, verifier), options)
-        answer = dict(parse_qsl(urlsplit(address).query))
+        answer = _query(address)
         if not secrets.compare_digest(answer.get("state", "").encode(), state.encode()):
             raise StateError("The pasted address belongs to another request.", "state_mismatch")
         if "error" in answer:
@@ -108,21 +108,35 @@ class Command(BaseCommand):
 
     @sensitive_variables()
     def _implicit(self, options: dict[str, Any]) -> Token:
+        """A token from the fragment of the address that somebody pastes."""
         configuration = conf.provider_settings(options["provider"])
-        state = secrets.token_urlsafe(32)
+        provider = conf.provider(configuration)
+        state, retired = secrets.token_urlsafe(32), provider.retired_grants.get("implicit", "")
+        if retired:
+            self.stderr.write(f"{retired}.")
         url = implicit.authorization_url(
-            conf.provider(configuration).endpoint("authorize"),
+            provider.endpoint("authorize"),
             configuration.client_id,
             redirect_uri=options["redirect_uri"],
             state=state,
             scopes=tuple(options["scopes"].split()),
         )
-        return implicit.parse_fragment(self._pasted(url, options), state=state)
+        address = self._pasted(url, options)
+        if error := _query(address).get("error"):
+            # A server that doesn't know the grant refuses in the query, as it does for codes.
+            refusal = authorization_error(error, _query(address).get("error_description", ""))
+            refusal.hint = retired
+            raise refusal
+        return implicit.parse_fragment(address, state=state)
 
     def _pasted(self, url: str, options: dict[str, Any]) -> str:
         self.stderr.write(f"Open this address, allow it, and paste the address that you are sent to:\n\n{url}\n")
         self.stderr.flush()
         return secret_input.line("Address: ", stdin=options["stdin"])
+
+
+def _query(address: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(address).query))
 
 
 def _store(name: str | None) -> TokenStore | None:
