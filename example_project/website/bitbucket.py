@@ -23,7 +23,8 @@ class Workspace:
     @classmethod
     def of(cls, value: Any) -> Self:
         workspace = _members(_members(value).get("workspace"))
-        return cls(_text(workspace.get("uuid")), _text(workspace.get("slug")))
+        uuid = _text(workspace.get("uuid"))
+        return cls(uuid, _text(workspace.get("slug")) or uuid)
 
 
 @dataclass(frozen=True, slots=True)

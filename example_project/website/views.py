@@ -96,7 +96,7 @@ def problem(request: HttpRequest, error: BitbucketAuthError, what: str, status: 
 
 def in_words(seconds: int | None) -> str:
     """When to try again."""
-    if seconds is None:
+    if not seconds:
         return "in a minute"
     number, unit = (seconds, "second") if seconds < 100 else (math.ceil(seconds / 60), "minute")
     return f"in {number} {unit}{'' if number == 1 else 's'}"

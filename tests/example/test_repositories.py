@@ -109,6 +109,7 @@ def test_of_many_workspaces_ten_are_asked_about(site: BitbucketSimulator, jane: 
     assert page.count("<h2>") == 10
     assert "This page shows 10 workspaces at most." in page
     assert len(site.requests_to("repositories")) == 11
+    assert site.requests_to("workspaces")[0].query == {"sort": "slug"}
 
 
 def test_addresses_with_https_are_links_and_no_others(site: BitbucketSimulator, jane: Client) -> None:
@@ -135,6 +136,13 @@ def test_what_bitbucket_leaves_out_or_says_oddly_is_left_out(site: BitbucketSimu
 def test_workspaces_without_an_id_are_not_asked_about(site: BitbucketSimulator, jane: Client) -> None:
     answer(site, None, {"workspace": {"slug": "odd"}}, endpoint="workspaces")
     assert "no workspace that you can get into" in look(jane)
+    assert site.requests_to("repositories") == []
+
+
+def test_a_workspace_without_a_name_goes_by_its_id(site: BitbucketSimulator, jane: Client) -> None:
+    uuid = site.workspaces["acme"].uuid
+    answer(site, {"workspace": {"uuid": uuid}}, endpoint="workspaces")
+    assert in_order(look(jane), f"<h2>{uuid}</h2>", "Web shop")
 
 
 def test_a_workspace_that_refuses_hides_no_others(site: BitbucketSimulator, jane: Client) -> None:
@@ -248,6 +256,7 @@ def test_any_scope_is_named(
         (429, 3600, "Too many questions at once", "in 60 minutes", "3600"),
         (503, 119, "Bitbucket doesn't answer", "in 2 minutes", "119"),
         (500, None, "Bitbucket doesn't answer", "in a minute", None),
+        (500, 0, "Bitbucket doesn't answer", "in a minute", "0"),
         (500, 1, "Bitbucket doesn't answer", "in 1 second.", "1"),
     ],
 )

@@ -126,5 +126,5 @@ def test_what_is_wrong_is_said_in_a_sentence(
 
 
 def test_settings_that_are_wrong_are_named(site: BitbucketSimulator) -> None:
-    with override_provider("default", TIMEOUT="soon"), pytest.raises(CommandError, match="TIMEOUT"):
+    with override_provider("default", TIMEOUT="soon"), pytest.raises(CommandError, match=r"^BITBUCKET_AUTH.*TIMEOUT"):
         report("acme")
