@@ -55,34 +55,24 @@ def say(text: str) -> bool:
 def hang() -> NoReturn:
     """Say so, and wait to be killed."""
     while True:
-        time.sleep(600 if handed_in() else 0)
+        time.sleep(600 if handed_in() and say("hanging") else 0)
 
 
 def handed_in() -> bool:
-    """Save what is measured of this process's coverage, which it can't any more once it is killed, and say so."""
-    for measuring in filter(None, [coverage.Coverage.current()]):
-        measuring.save()
-    return say("hanging")
-
-
-class Undone(Exception):
-    """Rolls a transaction back."""
+    """Save what is measured of this process's coverage, in one line: once it is killed, it can't."""
+    return all(measuring.save() is None for measuring in filter(None, [coverage.Coverage.current()]))
 
 
 def call(account: BitbucketAccount, barrier: threading.Barrier, in_transaction: bool) -> str:
-    """Who Bitbucket says that the token is, or the error."""
-    found = "nothing"
+    """Who Bitbucket says that the token is."""
+    barrier.wait()
     try:
-        barrier.wait()
         if not in_transaction:
             return str(get_session(account).json("user")["username"])
         with transaction.atomic():
             found = str(get_session(account).json("user")["username"])
-            raise Undone
-    except Undone:
-        return found
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+            transaction.set_rollback(True)
+            return found
     finally:
         connections.close_all()
 
@@ -97,7 +87,7 @@ def main(arguments: dict[str, Any]) -> None:
     sys.stdin.readline()
     with ThreadPoolExecutor(threads) as pool:
         calls = [pool.submit(call, account, barrier, in_transaction) for _ in range(threads)]
-        say(json.dumps([made.result() for made in calls]))
+        say(json.dumps([str(made.exception() or made.result()) for made in calls]))
 
 
 if __name__ == "__main__":

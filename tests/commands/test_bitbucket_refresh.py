@@ -324,7 +324,7 @@ def test_work_for_a_token_does_not_grow_with_their_number(bitbucket: BitbucketSi
     assert many < few < 12
 
 
-@override_settings(AUTH_USER_MODEL="people.Employee")
+@override_settings(AUTH_USER_MODEL="auth.Group")  # a model without `is_active`
 def test_users_whose_model_has_no_switch_are_all_active(bitbucket: BitbucketSimulator) -> None:
     with override_settings(AUTH_USER_MODEL="auth.User"):
         stored(bitbucket, ended=True)

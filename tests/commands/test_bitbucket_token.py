@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -182,6 +183,20 @@ def test_an_implicit_grant_is_read_where_there_is_one_and_refused_elsewhere(
         run(*arguments, error=error)
 
 
+def test_a_warning_is_for_bitbuckets_that_no_longer_take_the_grant(
+    bitbucket: BitbucketSimulator, consenting: Callable[..., io.StringIO]
+) -> None:
+    bitbucket.rules.retired_grants_taken = True
+    arguments = ("--grant=implicit", "--redirect-uri=https://testserver/done/", "--stdin")
+    error = consenting()
+    run(*arguments, error=error)
+    assert "August 2026" in error.getvalue()
+    error = consenting()
+    with override_provider("default", KIND="stored.NothingRetired"):
+        run(*arguments, error=error)
+    assert "August 2026" not in error.getvalue()
+
+
 # -- what is printed ---------------------------------------------------------------------------------------------------
 
 
@@ -318,11 +333,9 @@ def test_at_a_terminal_a_person_is_asked_and_what_is_typed_is_not_shown(bitbucke
         while b"Refresh token: " not in shown:
             shown += os.read(ours, 1024)
         os.write(ours, secret.encode() + b"\n")
-        while process.poll() is None:
-            try:
+        with suppress(OSError):  # in the end, its side is closed
+            while True:
                 shown += os.read(ours, 4096)
-            except OSError:  # its end is closed
-                break
         assert process.wait(60) == 1
     os.close(ours)
     # Cut short, it is refused: what is shown is the traceback, without it.
