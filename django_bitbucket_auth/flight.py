@@ -63,7 +63,7 @@ class Flight:
     instance: str
     store: TokenStore
     key: str
-    grant: Callable[[], Grant] | None = None
+    grant: Callable[[], Grant] | None = field(default=None, repr=False)
     asked: tuple[str, tuple[str, ...]] | None = None
     may_refresh: Callable[[Token], object] = bool
     account: BitbucketAccount | None = None
