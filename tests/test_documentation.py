@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import CodeType
 
 import pytest
 from django.core.management import get_commands, load_command_class
@@ -36,7 +37,7 @@ def options(parser: CommandParser) -> set[str]:
 
 @pytest.mark.parametrize("block", [block for page in WHOLE for block in blocks(page)], ids=str)
 def test_examples_compile(block: Block) -> None:
-    assert compile(block.text, str(block), "exec")
+    assert isinstance(compile(block.text, str(block), "exec"), CodeType)
 
 
 @pytest.mark.parametrize(("module", "name"), imported())
