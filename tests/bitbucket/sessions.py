@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import requests
 from bitbucket.answers import settings
-from oauth.loopback import Loopback
+from oauth.loopback import Exchange, Loopback, reply
 
 from django_bitbucket_auth.bitbucket import BitbucketSession, CloudProvider, Provider
 from django_bitbucket_auth.oauth.token import Token
@@ -50,3 +52,33 @@ def sent(server: Loopback) -> list[tuple[str, str]]:
         (f"{request.method} {request.target}", request.headers.get("authorization", "").removeprefix("Bearer canary-"))
         for request in server.requests
     ]
+
+
+def refusing(*numbers: str, status: int = 401, body: str = '{"error": {"message": "expired"}}') -> Any:
+    """Refuses these tokens, and answers to the others with what it got."""
+
+    def script(exchange: Exchange) -> bytes:
+        if exchange.request.headers["authorization"].removeprefix("Bearer canary-") in numbers:
+            return reply(status, body)
+        return reply(body=exchange.request.body or b"{}")
+
+    return script
+
+
+def ways(session: BitbucketSession) -> list[Callable[..., Any]]:
+    """Of asking; each gives what was answered, as JSON."""
+
+    def by_request(method: str, path: str, **arguments: Any) -> Any:
+        return session.request(method, path, **arguments).json()
+
+    def by_json(method: str, path: str, **arguments: Any) -> Any:
+        return session.json(path, method=method, **arguments)
+
+    def prepared(method: str, path: str, **arguments: Any) -> Any:
+        return session.send(session.prepare_request(requests.Request(method, path, **arguments))).json()
+
+    return [by_request, by_json, prepared]
+
+
+#: The ways that ``ways`` gives.
+WAYS = [0, 1, 2]

@@ -7,7 +7,6 @@ client must not send anybody to sign in again.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from bitbucket.answers import answer, error
@@ -90,6 +89,9 @@ NOTHING = {
 }
 
 
+ALL = (*DEAD.values(), *INACTIVE.values(), *OURS.values(), *NOTHING.values())
+
+
 @pytest.mark.parametrize("name", DEAD)
 @pytest.mark.parametrize("status", [400, 401])
 def test_a_refresh_token_is_dead_if_bitbucket_says_so(name: str, status: int) -> None:
@@ -116,35 +118,35 @@ def test_a_refusal_of_our_client_costs_nobody_a_token(name: str, status: int) ->
 
 
 @pytest.mark.parametrize("name", NOTHING)
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 200, 302])
-def test_what_bitbucket_does_not_say_in_json_costs_nobody_a_token(name: str, status: int) -> None:
-    error = found(REFRESH, status, NOTHING[name])
-    assert type(error) is OAuthError
-    assert (error.status, error.reason) == (status, "bad_answer")
+def test_what_bitbucket_does_not_say_in_json_costs_nobody_a_token(name: str) -> None:
+    for status in (400, 401, 403, 404, 200, 302):
+        error = found(REFRESH, status, NOTHING[name])
+        assert type(error) is OAuthError
+        assert (error.status, error.reason) == (status, "bad_answer")
 
 
-@pytest.mark.parametrize("body", [*DEAD.values(), *INACTIVE.values()])
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 409, 410, 422])
-def test_another_status_costs_nobody_a_token(body: str, status: int) -> None:
-    assert type(found(REFRESH, status, body)) is OAuthError
+def test_another_status_costs_nobody_a_token(status: int) -> None:
+    for body in (*DEAD.values(), *INACTIVE.values()):
+        assert type(found(REFRESH, status, body)) is OAuthError
 
 
-@pytest.mark.parametrize("body", [*DEAD.values(), *INACTIVE.values(), *OURS.values(), *NOTHING.values()])
 @pytest.mark.parametrize(
     ("status", "kind"), [(429, RateLimited), (500, BitbucketUnavailable), (503, BitbucketUnavailable)]
 )
-def test_an_outage_costs_nobody_a_token_whatever_it_says(body: str, status: int, kind: type[Exception]) -> None:
-    assert type(found(REFRESH, status, body)) is kind
+def test_an_outage_costs_nobody_a_token_whatever_it_says(status: int, kind: type[Exception]) -> None:
+    for body in ALL:
+        assert type(found(REFRESH, status, body)) is kind
 
 
 # -- the other grants --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("grant", OTHERS, ids=lambda grant: grant.name)
-@pytest.mark.parametrize("body", [*DEAD.values(), *INACTIVE.values(), *OURS.values(), *NOTHING.values()])
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
-def test_only_a_refresh_can_lose_a_token(grant: Grant, body: str, status: int) -> None:
-    assert not isinstance(found(grant, status, body), ReauthenticationRequired)
+def test_only_a_refresh_can_lose_a_token(grant: Grant, status: int) -> None:
+    for body in ALL:
+        assert not isinstance(found(grant, status, body), ReauthenticationRequired)
 
 
 @pytest.mark.parametrize("grant", OTHERS, ids=lambda grant: grant.name)
@@ -187,8 +189,7 @@ def test_a_401_without_words_is_our_clients_but_for_a_refresh(grant: Grant) -> N
 
 @pytest.mark.parametrize("grant", [*OTHERS, REFRESH], ids=lambda grant: grant.name)
 def test_no_secret_of_a_grant_is_in_its_refusal(grant: Grant) -> None:
-    bodies: list[Any] = [*DEAD.values(), *INACTIVE.values(), *OURS.values(), *NOTHING.values()]
     for status in (200, 400, 401, 429, 503):
-        for body in bodies:
+        for body in ALL:
             error = found(grant, status, body)
             assert "canary" not in f"{error!r} {error} {vars(error)}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from oauth.forks import in_a_child
 from oauth.loopback import Exchange, Loopback, reply
 
 from django_bitbucket_auth.exceptions import BitbucketUnavailable
@@ -94,21 +92,6 @@ def test_close_pools_closes_idle_connections() -> None:
         assert server.is_left()
         ask(server.url)
         assert server.connections == 2
-
-
-def in_a_child(call: Callable[[], bool]) -> bool:
-    """What this gives in a forked child; ``False`` if it raises."""
-    with warnings.catch_warnings():
-        # Forking beside threads is what this is about; the child touches none of theirs.
-        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = int(not call())
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_forked_child_opens_connections_of_its_own() -> None:
