@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_bitbucket_auth")
 
+#: While Bitbucket is down, not every call tries to renew what is good for a while yet: when each token's pause is over.
+_pauses: dict[int, float] = {}
+_MOST_PAUSES = 1000
+
 #: Seconds before its end at which a token is renewed: those who find the renewal under way go on with the old one.
 EARLY = 300
 #: Seconds before its end from which on a token isn't used any more: it has to last for the way to Bitbucket.
@@ -46,6 +50,8 @@ LATE = 10
 DEADLINE = 15
 #: Most seconds that the others wait for it: the lease of a process that died, and another's try.
 PATIENCE = 45
+#: Seconds after which a token that works for a while yet, but couldn't be renewed, is tried again.
+PAUSE = 20
 #: Seconds between two refusals that together mean that a token is lost (a single one can be a passing fault).
 TWICE = 60
 
@@ -82,6 +88,8 @@ class Flight:
         if is_good(record, stale, EARLY):
             return record.token
         turn = _Turn(self, stale, force, spare=record if is_good(record, stale, LATE) else None)
+        if turn.spare is not None and _is_paused(turn.spare.token):
+            return turn.spare.token
         try:
             return self._in_turn(turn, record).token
         finally:
@@ -173,7 +181,7 @@ class _Turn:
         except (BitbucketUnavailable, OAuthError) as error:
             if self.spare is None:
                 raise
-            held.linger()
+            _pause(self.spare.token)
             logger.info("The token %s could not be renewed, and is good for a while yet: %s", flight.key, error)
             return self.spare
         if held.save(flight.key, replace(fresh, version=found.version if found else None)) is False:
@@ -262,6 +270,16 @@ def is_good(record: Record | None, stale: Token | None, leeway: float) -> TypeGu
     if record is None or (stale is not None and record.token.access_token == stale.access_token):
         return False
     return not record.token.expired(leeway)
+
+
+def _pause(token: Token) -> None:
+    if len(_pauses) >= _MOST_PAUSES:
+        _pauses.clear()  # a pause that is forgotten costs a request
+    _pauses[hash(token.access_token)] = time.monotonic() + PAUSE
+
+
+def _is_paused(token: Token) -> bool:
+    return _pauses.get(hash(token.access_token), 0) > time.monotonic()
 
 
 def _renewal(provider: Provider, current: Record) -> Record:

@@ -202,9 +202,48 @@ def test_a_token_that_is_valid_yet_goes_on_while_it_cannot_be_renewed(
     bitbucket.fail("token", status)
     assert use(row) == "jdoe"
     assert "good for a while" in caplog.text
-    # And Bitbucket isn't asked at each call: the lease lingers.
+    # And Bitbucket isn't asked at each call.
     assert use(row) == "jdoe"
     assert (renewals(bitbucket), now(row).version, row.lost_at, row.refused_at) == (1, 1, None, None)
+
+
+@pytest.mark.parametrize("trouble", ["revoked", "down"])
+def test_who_is_refused_with_a_token_that_could_not_be_renewed_learns_it_at_once(
+    bitbucket: BitbucketSimulator, trouble: str
+) -> None:
+    """And not when a pause or a lease is over."""
+    row = stored(bitbucket, expires_at=soon(60))
+    bitbucket.expire_access_tokens("jane")
+    if trouble == "revoked":
+        bitbucket.revoke("jane")
+    else:
+        bitbucket.fail("token", 503)
+    with pytest.raises(
+        ReauthenticationRequired if trouble == "revoked" else BitbucketUnavailable, match=r"Invalid|503"
+    ):
+        use(row)
+    # Tried early, found dead by the API, tried again.
+    assert (renewals(bitbucket), now(row).lease) == (2, "")
+
+
+def test_pauses_are_forgotten_when_there_are_many(
+    bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight, "_MOST_PAUSES", 1)
+    bitbucket.fail("token", 503)
+    rows = [stored(bitbucket, person, expires_at=soon(60)) for person in ("jane", "outsider")]
+    for row in (rows[0], rows[0], rows[1], rows[0]):
+        use(row)
+    assert renewals(bitbucket) == 3
+
+
+def test_a_pause_ends(bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flight, "PAUSE", 0)
+    row = stored(bitbucket, expires_at=soon(60))
+    bitbucket.fail("token", 503, times=1)
+    for _ in range(2):
+        use(row)
+    assert (renewals(bitbucket), now(row).version) == (2, 2)
 
 
 def test_a_token_that_has_ended_is_unavailable_while_it_cannot_be_renewed(bitbucket: BitbucketSimulator) -> None:
