@@ -30,7 +30,7 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
 
     Args:
         who: a request (its user), a user, an account, or ``None`` for the application itself. Of a user with several
-            accounts there, the one who signed in last.
+            accounts there, the one whose token was used last.
         provider: an alias.
         arguments: for the application, those of ``tokens.get_access_token``; else none.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -119,10 +121,20 @@ def flight_for(
 
 
 class _Memory(TokenStore):
-    """For one caller."""
+    """For one caller, or the threads of one session: others have nothing to do with it, nor wait for it."""
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[TokenStore | None]:
+        mine = self._lock.acquire(blocking=False)
+        try:
+            yield self if mine else None
+        finally:
+            if mine:
+                self._lock.release()
 
     def load(self, key: str) -> Record | None:
         return self._records.get(key)
