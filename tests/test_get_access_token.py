@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -22,9 +23,9 @@ from django_bitbucket_auth.exceptions import (
     ConfigurationError,
     OAuthError,
     ReauthenticationRequired,
+    StateError,
 )
 from django_bitbucket_auth.models import BitbucketToken
-from django_bitbucket_auth.oauth import implicit
 from django_bitbucket_auth.oauth.token import Token
 from django_bitbucket_auth.stores import DatabaseTokenStore, FunctionTokenStore, Record, TokenStore
 from django_bitbucket_auth.testing import BitbucketSimulator, SimulatorRequest, override_provider
@@ -139,26 +140,25 @@ def test_the_key_of_a_connect_app_is_the_clients_id_if_none_is_given(bitbucket: 
 
 def consent(bitbucket: BitbucketSimulator, state: str) -> str:
     """Where somebody ends who is asked by an implicit grant, and allows it."""
-    configuration = conf.provider_settings()
-    url = implicit.authorization_url(
-        conf.provider(configuration).endpoint("authorize"),
-        configuration.client_id,
-        redirect_uri="https://testserver/done/",
-        state=state,
-        scopes=("account",),
-    )
+    provider = conf.provider(conf.provider_settings())
+    with pytest.warns(UserWarning, match="implicit grant since August 2026"):
+        url = provider.implicit_url("https://testserver/done/", state, ("account",))
     return _press(bitbucket, url, "jane").headers.get("Location", "")
 
 
 def test_the_fragment_of_an_implicit_grant_is_read_where_there_is_one(bitbucket: BitbucketSimulator) -> None:
     bitbucket.rules.retired_grants_taken = True
-    token = implicit.parse_fragment(consent(bitbucket, "s"), state="s")
+    token = conf.provider(conf.provider_settings()).implicit_token(consent(bitbucket, "s"), state="s")
     assert (owner(bitbucket, token), token.scopes, token.refresh_token) == ("jdoe", ("account",), "")
 
 
 def test_an_implicit_grant_is_refused_where_it_is_not_taken_any_more(bitbucket: BitbucketSimulator) -> None:
-    told = parse_qs(urlsplit(consent(bitbucket, "s")).query)
-    assert told["error"] == ["unsupported_response_type"]
+    led_to = consent(bitbucket, "s")
+    provider = conf.provider(conf.provider_settings())
+    with pytest.raises(ClientRefused, match=r"unsupported_response_type.*since August 2026"):
+        provider.implicit_token(led_to, state="s")
+    with pytest.raises(StateError):
+        provider.implicit_token(led_to, state="another")
 
 
 # -- arguments ---------------------------------------------------------------------------------------------------------
@@ -451,6 +451,15 @@ def test_a_lock_that_fails_is_unavailable_or_does_not_matter_yet(bitbucket: Bitb
     record = a_record(bitbucket)
     store.records["application:default"] = replace(record, token=replace(record.token, expires_at=soon(60)))
     assert get_access_token(store=store).access_token == record.token.access_token
+
+
+def test_who_keeps_nothing_waits_for_nobody(bitbucket: BitbucketSimulator) -> None:
+    """Two people's passwords are two people's business."""
+    both = threading.Barrier(2, timeout=20)
+    Overtaken.acts = [both.wait, both.wait]
+    with override_provider("default", KIND="stored.Overtaken"), ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: get_access_token(), range(2))
+    assert first != second
 
 
 def test_of_two_who_get_a_first_token_at_the_same_time_one_is_kept(bitbucket: BitbucketSimulator) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
+from urllib.parse import parse_qsl
 
 import requests
 
@@ -18,7 +19,7 @@ from ..exceptions import (
     ForeignURL,
     OAuthError,
 )
-from ..oauth import oauth2, urls
+from ..oauth import implicit, oauth2, urls
 from ..oauth.concurrency import Helpers
 from ..oauth.grants import Grant, RefreshToken
 from ..oauth.reading import Deadline
@@ -149,6 +150,37 @@ class Provider:
             verifier=verifier,
         )
 
+    def implicit_url(self, redirect_uri: str, state: str, scopes: tuple[str, ...] = ()) -> str:
+        """Where the browser asks for a token of its own (RFC 6749, 4.2.1). Never for a sign-in.
+
+        Warns (``UserWarning``) if this Bitbucket no longer takes the grant.
+        """
+        self._warn("implicit")
+        return implicit.authorization_url(
+            self.endpoint("authorize"),
+            self.configuration.client_id,
+            redirect_uri=redirect_uri,
+            state=state,
+            scopes=scopes,
+        )
+
+    def implicit_token(self, url: str, *, state: str) -> Token:
+        """The token in the fragment of the address that ``implicit_url`` has led to.
+
+        Raises:
+            StateError: the address belongs to another request.
+            OAuthError: it holds a refusal, or no token.
+        """
+        query = dict(parse_qsl(urls.query(url)))
+        try:
+            if "error" in query and query.get("state") == state:
+                # Whoever doesn't know the grant answers as for a code.
+                raise responses.authorization_error(query["error"], query.get("error_description", ""))
+            return implicit.parse_fragment(url, state=state)
+        except OAuthError as error:
+            error.hint = self.retired_grants.get("implicit", "")
+            raise
+
     def send(self, request: requests.Request) -> requests.Response:
         """Send a request within this conversation's deadline, and read its answer.
 
@@ -193,8 +225,7 @@ class Provider:
             BitbucketAuthError: what ``send`` raises, and ``error_from`` for a refusal.
         """
         configuration = self.configuration
-        if retired := self.retired_grants.get(grant.name):
-            warnings.warn(f"{retired}.", stacklevel=2)
+        self._warn(grant.name)
         response = self._sent(
             oauth2.token_request(self.endpoint("token"), grant, configuration.client_id, configuration.client_secret)
         )
@@ -249,6 +280,10 @@ class Provider:
         if not urls.within(url, self.configuration.api_url):
             raise ForeignURL("a URL outside of API_URL was not asked with the token")
         return self._sent(requests.Request("GET", url, auth=Bearer(token.access_token, self.configuration.api_url)))
+
+    def _warn(self, grant: str) -> None:
+        if retired := self.retired_grants.get(grant):
+            warnings.warn(f"{retired}.", stacklevel=3)
 
     def _sent(self, request: requests.Request) -> requests.Response:
         try:

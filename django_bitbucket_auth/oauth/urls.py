@@ -50,6 +50,11 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, host(url), parts.port or _PORTS[parts.scheme]
 
 
+def query(url: str) -> str:
+    """The query of whatever somebody takes for a URL; empty where there is none to be found."""
+    return url.partition("#")[0].partition("?")[2]
+
+
 def is_loopback(url: str) -> bool:
     """Whether the URL's host is this very machine, judged by the parsed host and never by the text.
 

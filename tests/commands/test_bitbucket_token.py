@@ -258,6 +258,8 @@ def test_an_unknown_store_is_named(store: str) -> None:
         (("--grant=password", "--stdin"), "username and password"),
         (("--grant=refresh_token", "--store=database", "--stdin"), "needs a key"),
         (("--username=x",), "takes no 'username'"),
+        (("--grant=implicit", "--store=database"), "implicit takes no --store"),
+        (("--grant=implicit", "--no-refresh"), "implicit takes no --no-refresh"),
         (("--grant=refresh_token",), "Nobody is there.*set BITBUCKET_REFRESH_TOKEN"),
         (("--grant=authorization_code",), "Nobody is there to be asked for “Address”: pass --stdin"),
     ],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import warnings
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.views.decorators.debug import sensitive_variables
@@ -15,7 +16,7 @@ from django_bitbucket_auth import conf
 from django_bitbucket_auth.bitbucket.responses import authorization_error
 from django_bitbucket_auth.exceptions import BitbucketAuthError, StateError
 from django_bitbucket_auth.management import secret_input
-from django_bitbucket_auth.oauth import implicit
+from django_bitbucket_auth.oauth import urls
 from django_bitbucket_auth.oauth.oauth2 import code_verifier
 from django_bitbucket_auth.stores import CacheTokenStore, DatabaseTokenStore, FileTokenStore, TokenStore
 from django_bitbucket_auth.tokens import Token, get_access_token
@@ -99,7 +100,7 @@ class Command(BaseCommand):
         provider = conf.provider(conf.provider_settings(options["provider"]))
         state, verifier = secrets.token_urlsafe(32), code_verifier()
         address = self._pasted(provider.authorization_url(options["redirect_uri"], state, verifier), options)
-        answer = _query(address)
+        answer = dict(parse_qsl(urls.query(address)))
         if not secrets.compare_digest(answer.get("state", "").encode(), state.encode()):
             raise StateError("The pasted address belongs to another request.", "state_mismatch")
         if "error" in answer:
@@ -109,34 +110,21 @@ class Command(BaseCommand):
     @sensitive_variables()
     def _implicit(self, options: dict[str, Any]) -> Token:
         """A token from the fragment of the address that somebody pastes."""
-        configuration = conf.provider_settings(options["provider"])
-        provider = conf.provider(configuration)
-        state, retired = secrets.token_urlsafe(32), provider.retired_grants.get("implicit", "")
-        if retired:
-            self.stderr.write(f"{retired}.")
-        url = implicit.authorization_url(
-            provider.endpoint("authorize"),
-            configuration.client_id,
-            redirect_uri=options["redirect_uri"],
-            state=state,
-            scopes=tuple(options["scopes"].split()),
-        )
-        address = self._pasted(url, options)
-        if error := _query(address).get("error"):
-            # A server that doesn't know the grant refuses in the query, as it does for codes.
-            refusal = authorization_error(error, _query(address).get("error_description", ""))
-            refusal.hint = retired
-            raise refusal
-        return implicit.parse_fragment(address, state=state)
+        for name in ("store", "key", "force", "no_refresh", "username", "client_key", "app_key"):
+            if options[name]:
+                raise CommandError(f"implicit takes no --{name.replace('_', '-')}.")
+        provider, state = conf.provider(conf.provider_settings(options["provider"])), secrets.token_urlsafe(32)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            url = provider.implicit_url(options["redirect_uri"], state, tuple(options["scopes"].split()))
+        for warning in caught:
+            self.stderr.write(str(warning.message))
+        return provider.implicit_token(self._pasted(url, options), state=state)
 
     def _pasted(self, url: str, options: dict[str, Any]) -> str:
         self.stderr.write(f"Open this address, allow it, and paste the address that you are sent to:\n\n{url}\n")
         self.stderr.flush()
         return secret_input.line("Address: ", stdin=options["stdin"])
-
-
-def _query(address: str) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(address).query))
 
 
 def _store(name: str | None) -> TokenStore | None:
