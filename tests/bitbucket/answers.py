@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 
+from django_bitbucket_auth.bitbucket import CloudProvider
 from django_bitbucket_auth.conf import ProviderSettings
 from django_bitbucket_auth.oauth.token import Token
 
@@ -78,3 +79,8 @@ def answer(status: int = 200, body: bytes | str = b"", headers: dict[str, str] |
 def settings(**keys: Any) -> ProviderSettings:
     """A provider's settings, with credentials."""
     return ProviderSettings(**{"alias": "default", "client_id": "the-id", "client_secret": "canary-secret", **keys})
+
+
+def cloud(**keys: Any) -> CloudProvider:
+    """A provider that asks once."""
+    return CloudProvider(settings(retries=0, **keys))

@@ -198,7 +198,8 @@ def test_the_clients_certificate_is_shown(ours: tuple[str, str], tmp_path: Path)
             session.json("user")
         assert session.json("user", cert=client) == {}
         session.cert = client
-        assert session.get("user").json() == {}
+        assert session.get("user").json() == session.json("user") == {}
+        assert session.send(session.prepare_request(requests.Request("GET", "user"))).json() == {}
 
 
 # -- timeouts ----------------------------------------------------------------------------------------------------------
