@@ -102,10 +102,11 @@ class Pace:
     def result(self) -> Steps:
         """What came of it."""
         early = next((peak for done, peak in self._peaks if done >= self.done / 10), 0.0)
-        times, tenth = self._times[: self.done + 1], max(1, self.done // 10)
+        # Without the first, which is also the time that it took to begin.
+        times, tenth = self._times[1 : self.done + 1], max(1, self.done // 10)
         return Steps(
             done=self.done,
-            seconds=times[-1] - times[0],
+            seconds=times[-1] - self._times[0] if times else 0.0,
             first=_each(times[: tenth + 1]),
             last=_each(times[-tenth - 1 :]),
             middle=_each(times),

@@ -11,7 +11,8 @@ from django.db import models
 class FloorToken(models.Model):
     """A person's tokens, as a hand-written view would keep them."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    # An app without migrations is made before the users' table is.
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_constraint=False)
     access_token = models.TextField()
     refresh_token = models.TextField()
     expires_at = models.DateTimeField()
