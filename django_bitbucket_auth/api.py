@@ -15,7 +15,7 @@ from .exceptions import NotConnected
 from .flight import Flight
 from .models import BitbucketAccount, BitbucketToken
 from .oauth.token import Token
-from .stores import database
+from .stores import Record, database
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -60,7 +60,7 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
     record = database.record_of(row)
     if not way.fits(record):
         raise NotConnected(f"the token {row.key} can't be used for the provider {provider!r}: let the person sign in")
-    return _session(_Tokens(way, record.token))
+    return _session(_Tokens(way, record))
 
 
 def _person(who: Any) -> Any:
@@ -84,21 +84,21 @@ def _session(source: _Tokens) -> BitbucketSession:
 class _Tokens:
     """A session's tokens: the store is asked again only when the one at hand comes to its end, or is refused."""
 
-    def __init__(self, way: Flight, token: Token | None = None, *, force: bool = False) -> None:
+    def __init__(self, way: Flight, record: Record | None = None, *, force: bool = False) -> None:
         self.way = way
-        self._token, self._force = token, force
+        self._record, self._force = record, force
 
     def current(self) -> Token:
         """The token to use now."""
-        token = self._token
-        if token is None or token.expired(flight.EARLY):
-            token = self._token = self.way.token(force=self._force)
+        record = self._record
+        if not flight.is_good(record, None):
+            record = self._record = self.way.record(force=self._force)
             self._force = False
-        return token
+        return record.token
 
     def renew(self, stale: Token) -> Token:
         """Another token than this one, which Bitbucket has refused."""
-        token = self._token
-        if token is None or token.access_token == stale.access_token:
-            token = self._token = self.way.token(stale)
-        return token
+        record = self._record
+        if record is None or record.token.access_token == stale.access_token:
+            record = self._record = self.way.record(stale)
+        return record.token

@@ -75,6 +75,10 @@ class Flight:
     account: BitbucketAccount | None = None
 
     def token(self, stale: Token | None = None, *, force: bool = False) -> Token:
+        """The token of ``record()``."""
+        return self.record(stale, force=force).token
+
+    def record(self, stale: Token | None = None, *, force: bool = False) -> Record:
         """A usable token: the stored one, else renewed, else got by the grant.
 
         ``stale`` is a token that Bitbucket refused, so it isn't that one; ``force`` asks for the grant in any case.
@@ -85,13 +89,13 @@ class Flight:
             BitbucketAuthError: what ``Provider.fetch_token`` raises.
         """
         record = None if force else self.load(self.store)
-        if is_good(record, stale, EARLY):
-            return record.token
+        if is_good(record, stale):
+            return record
         turn = _Turn(self, stale, force, spare=record if is_good(record, stale, LATE) else None)
         if turn.spare is not None and _is_paused(turn.spare.token):
-            return turn.spare.token
+            return turn.spare
         try:
-            return self._in_turn(turn, record).token
+            return self._in_turn(turn, record)
         finally:
             for tell in turn.tell:
                 tell()
@@ -172,7 +176,7 @@ class _Turn:
         flight = self.flight
         found = loaded(held, flight.key)
         current = found if flight.fits(found) else None
-        if is_good(current, self.stale, EARLY) and not self.force:
+        if is_good(current, self.stale) and not self.force:
             return current
         limit = min(flight.configuration.deadline, DEADLINE)
         provider = conf.provider(replace(flight.configuration, deadline=limit))
@@ -221,6 +225,7 @@ class _Turn:
             client_id=flight.configuration.client_id,
             scopes=scopes,
             redirect_uri=getattr(grant, "redirect_uri", ""),
+            obtained_at=datetime.now(UTC),
         )
 
     def _mark(self, held: TokenStore, current: Record, error: ReauthenticationRequired) -> Record | None:
@@ -265,11 +270,21 @@ def loaded(store: TokenStore, key: str) -> Record | None:
     return found
 
 
-def is_good(record: Record | None, stale: Token | None, leeway: float) -> TypeGuard[Record]:
-    """Whether a record's token can be used: it isn't the stale one, and lasts for ``leeway`` seconds yet."""
+def is_good(record: Record | None, stale: Token | None, leeway: float | None = None) -> TypeGuard[Record]:
+    """Whether a record's token can be used: it isn't the stale one, and lasts for ``leeway`` seconds yet.
+
+    Without a ``leeway``: until it is to be renewed.
+    """
     if record is None or (stale is not None and record.token.access_token == stale.access_token):
         return False
-    return not record.token.expired(leeway)
+    return not record.token.expired(early(record) if leeway is None else leeway)
+
+
+def early(record: Record) -> float:
+    """Seconds before its end at which a token is renewed: ``EARLY``, or a quarter of a life that is short."""
+    if record.token.expires_at is None or record.obtained_at is None:
+        return EARLY
+    return min(EARLY, (record.token.expires_at - record.obtained_at).total_seconds() / 4)
 
 
 def _pause(token: Token) -> None:
@@ -290,4 +305,4 @@ def _renewal(provider: Provider, current: Record) -> Record:
         refresh_token=token.refresh_token or current.token.refresh_token,
         scopes=token.scopes or current.token.scopes,
     )
-    return replace(current, token=token, refused_at=None, lost_at=None)
+    return replace(current, token=token, obtained_at=datetime.now(UTC), refused_at=None, lost_at=None)

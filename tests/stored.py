@@ -41,7 +41,8 @@ def stored(
         bitbucket.expire_access_tokens(person)
         columns = {"expires_at": timezone.now() - LONG_AGO, **columns}
     if columns:
-        rows.update(**columns)
+        # Got an hour ago, so that an end that is near is not the end of a short life.
+        rows.update(**{"updated_at": timezone.now() - timedelta(hours=1), **columns})
     return rows.select_related("account__user").get()
 
 

@@ -117,6 +117,21 @@ def test_no_scope_is_sent_and_no_redirect_uri_to_cloud(bitbucket: BitbucketSimul
     assert set(request.form) == {"grant_type", "refresh_token"}
 
 
+def test_a_token_with_a_short_life_is_renewed_in_its_last_quarter(bitbucket: BitbucketSimulator) -> None:
+    """And not at each call, as it never lasts for longer than others are renewed early."""
+    bitbucket.rules.access_token_seconds = 120
+    row = stored(bitbucket)
+    session = get_session(row.account)
+    for _ in range(3):
+        session.json("user")
+        use(row)
+    assert renewals(bitbucket) == 0
+    BitbucketToken.objects.update(updated_at=timezone.now() - timedelta(seconds=95), expires_at=soon(25))
+    for _ in range(3):
+        use(row)
+    assert renewals(bitbucket) == 1
+
+
 # -- by whom -----------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from stored import LONG_AGO, renewals, soon, stored
 from django_bitbucket_auth.api import BitbucketSession, get_session
 from django_bitbucket_auth.exceptions import ConfigurationError, ForeignURL, NotConnected
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
-from django_bitbucket_auth.stores import DatabaseTokenStore
+from django_bitbucket_auth.stores import DatabaseTokenStore, database
 from django_bitbucket_auth.testing import BitbucketSimulator, Person, log_in, override_provider
 
 pytestmark = pytest.mark.django_db
@@ -260,7 +260,7 @@ def test_a_token_that_ends_while_the_session_lives_is_renewed(bitbucket: Bitbuck
     name(session)
     assert renewals(bitbucket) == 0
     BitbucketToken.objects.update(expires_at=soon(-1))
-    session._tokens._token = row.reveal()  # type: ignore[attr-defined]
+    session._tokens._record = database.record_of(BitbucketToken.objects.get())  # type: ignore[attr-defined]
     bitbucket.expire_access_tokens("jane")
     assert name(session) == "jdoe"
     assert renewals(bitbucket) == 1

@@ -19,9 +19,9 @@ from ..oauth.token import Token
 class Record:
     """A token and what it was got by: a record that differs in any of it is somebody else's.
 
-    ``provider`` is the alias. ``scopes`` is what was asked for (``token.scopes`` is what was granted). ``refused_at``
-    is when Bitbucket first refused to renew the pair, ``lost_at`` when it is lost for good. ``version`` belongs to the
-    store. ``repr`` shows no secret; ``as_dict`` holds them all.
+    ``provider`` is the alias. ``scopes`` is what was asked for (``token.scopes`` is what was granted).
+    ``obtained_at`` is when the pair was got, ``refused_at`` when Bitbucket first refused to renew it, ``lost_at`` when it
+    is lost for good. ``version`` belongs to the store. ``repr`` shows no secret; ``as_dict`` holds them all.
     """
 
     token: Token
@@ -31,6 +31,7 @@ class Record:
     client_id: str
     scopes: tuple[str, ...] = ()
     redirect_uri: str = ""
+    obtained_at: datetime | None = field(default=None, compare=False)
     refused_at: datetime | None = None
     lost_at: datetime | None = None
     version: int | None = field(default=None, compare=False)
@@ -50,6 +51,7 @@ class Record:
             "client_id": self.client_id,
             "scopes": list(self.scopes),
             "redirect_uri": self.redirect_uri,
+            "obtained_at": _text(self.obtained_at),
             "refused_at": _text(self.refused_at),
             "lost_at": _text(self.lost_at),
         }
@@ -80,6 +82,7 @@ class Record:
                 client_id=_string(values["client_id"]),
                 scopes=_strings(values["scopes"]),
                 redirect_uri=_string(values["redirect_uri"]),
+                obtained_at=_moment(values["obtained_at"]),
                 refused_at=_moment(values["refused_at"]),
                 lost_at=_moment(values["lost_at"]),
             )

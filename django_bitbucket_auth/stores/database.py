@@ -188,6 +188,7 @@ def record_of(row: BitbucketToken) -> Record | None:
         client_id=row.client_id,
         scopes=asked,
         redirect_uri=row.redirect_uri,
+        obtained_at=aware(row.updated_at),
         refused_at=aware(row.refused_at),
         lost_at=aware(row.lost_at),
         version=row.version,

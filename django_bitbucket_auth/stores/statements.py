@@ -118,7 +118,8 @@ def _transact(using: str, call: Callable[[], T]) -> T:
     except _TROUBLE:
         if not connection.in_atomic_block and connection.connection is not None and not connection.is_usable():
             # It broke, perhaps while Bitbucket was waited for, and a new pair is at stake: the next try opens another.
-            connection.close()  # needs: row-locks
+            # (With PostgreSQL it breaks inside of the transaction, and then Django closes it.)
+            connection.close()  # needs: mysql
         raise
 
 

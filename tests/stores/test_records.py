@@ -67,7 +67,7 @@ ODD: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("token_secret", "refresh_token"), (*NEVER, None, "a\nb", "\ud800")),
     **dict.fromkeys(("granted", "scopes"), (*NEVER, None, "account", [5], [["account"]], {"account": 1})),
     **dict.fromkeys(
-        ("expires_at", "refused_at", "lost_at"),
+        ("expires_at", "obtained_at", "refused_at", "lost_at"),
         (*NEVER, [], "", "soon", "2030-01-01T00:00:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"),
     ),
 }
