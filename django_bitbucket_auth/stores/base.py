@@ -19,9 +19,9 @@ from ..oauth.token import Token
 class Record:
     """A token and what it was got by: a record that differs in any of it is somebody else's.
 
-    ``provider`` is the alias. ``scopes`` is what was asked for (``token.scopes`` is what was granted).
-    ``obtained_at`` is when the pair was got, ``refused_at`` when Bitbucket first refused to renew it, ``lost_at`` when it
-    is lost for good. ``version`` belongs to the store. ``repr`` shows no secret; ``as_dict`` holds them all.
+    ``provider`` is the alias. ``scopes`` is what was asked for (``token.scopes`` is what was granted). ``obtained_at``
+    is when the pair was got, ``refused_at`` when Bitbucket first refused to renew it, ``lost_at`` when it is lost for
+    good. ``version`` belongs to the store. ``repr`` shows no secret; ``as_dict`` holds them all.
     """
 
     token: Token
