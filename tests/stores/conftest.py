@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from django.test import override_settings
+from logins import sign_in
 from own_connections import own_connections
 from stores.keeping import shared
 
+from django_bitbucket_auth.models import BitbucketToken
 from django_bitbucket_auth.stores import CacheTokenStore, DatabaseTokenStore, FileTokenStore
+from django_bitbucket_auth.stores.database import AccountTokenStore
 
 __all__ = ["own_connections"]
 
@@ -32,3 +35,15 @@ def file_store(tmp_path: Path) -> FileTokenStore:
 def database_store() -> DatabaseTokenStore:
     """In the database."""
     return DatabaseTokenStore()
+
+
+@pytest.fixture
+def jane() -> AccountTokenStore:
+    """The store of a person's token."""
+    return AccountTokenStore(sign_in().bitbucket_accounts.get())
+
+
+@pytest.fixture
+def janes_key(jane: AccountTokenStore) -> str:
+    """The key of that token."""
+    return BitbucketToken.key_of(jane.account.pk, "default")

@@ -41,5 +41,4 @@ def main(kind: str, where: str, key: str) -> None:
         sys.stdin.read()
 
 
-if __name__ == "__main__":
-    main(*json.loads(sys.argv[1]))
+main(*json.loads(sys.argv[1]))

@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.db import connection, connections
-from django.test.utils import CaptureQueriesContext
 
 from django_bitbucket_auth.oauth.token import Token
 from django_bitbucket_auth.stores import Record, TokenStore
@@ -111,6 +110,12 @@ def elsewhere(call: Callable[[], T]) -> T:
         return pool.submit(act).result()
 
 
+def held_by(store: TokenStore, key: str = KEY) -> bool:
+    """Whether somebody who tries now gets the lock."""
+    with store.lock(key) as held:
+        return held is not None
+
+
 def at_once(number: int, store: TokenStore, key: str = KEY) -> list[bool]:
     """Which of so many threads get the lock, while none of them lets go of it."""
     begin, tried = (threading.Barrier(number, timeout=30) for _ in range(2))
@@ -177,13 +182,3 @@ def let_go(process: subprocess.Popen[str]) -> None:
     assert process.stdin
     process.stdin.close()
     assert process.wait(60) == 0
-
-
-@contextmanager
-def statements(using: str = "default") -> Iterator[list[str]]:
-    """The verbs of the statements that this thread's connection runs, but those of transactions."""
-    found: list[str] = []
-    with CaptureQueriesContext(connections[using]) as captured:
-        yield found
-    verbs = [query["sql"].split()[0] for query in captured.captured_queries]
-    found += [verb for verb in verbs if verb not in {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"}]

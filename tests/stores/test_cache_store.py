@@ -20,18 +20,13 @@ from stores.keeping import (
     PLAIN,
     RECORD,
     SECRETS,
-    another_process,
-    at_once,
-    heard,
-    let_go,
     loaded,
     newer,
     shared,
 )
 
 from django_bitbucket_auth.exceptions import BitbucketUnavailable, ConfigurationError
-from django_bitbucket_auth.stores import CacheTokenStore, TokenStore, sealed
-from django_bitbucket_auth.stores.base import LEASE
+from django_bitbucket_auth.stores import CacheTokenStore, sealed
 from django_bitbucket_auth.stores.cache import _name
 from django_bitbucket_auth.testing import BitbucketSimulator
 from django_bitbucket_auth.tokens import get_access_token
@@ -91,6 +86,19 @@ def test_it_keeps_records_as_long_as_it_is_told(cache_store: CacheTokenStore) ->
     assert cache_store.load(KEY) is None
     CacheTokenStore("shared", timeout=1000).save(KEY, PLAIN)
     assert cache_store.load(KEY) == PLAIN
+
+
+def test_a_renewal_keeps_the_refresh_token_where_eviction_is_fine(
+    bitbucket: BitbucketSimulator, cache_store: CacheTokenStore
+) -> None:
+    store = CacheTokenStore("shared", eviction_is_fine=True)
+    refresh_token = str(bitbucket.issue("jane")["refresh_token"])
+    token = get_access_token(grant="refresh_token", store=store, key=KEY, refresh_token=refresh_token)
+    assert loaded(store).token == token
+    store.save(KEY, newer(loaded(store)))
+    assert get_access_token(grant="refresh_token", store=store, key=KEY, refresh_token="x").access_token == (
+        "newer-access"
+    )
 
 
 # -- what it refuses ---------------------------------------------------------------------------------------------------
@@ -231,93 +239,3 @@ def test_a_cache_that_goes_down_while_the_lock_is_held_lets_it_lapse(tmp_path: P
             assert held is not None
         with CacheTokenStore("shared").lock(KEY) as again:
             assert again is None
-
-
-# -- the lock ----------------------------------------------------------------------------------------------------------
-
-
-def held_by(store: TokenStore, key: str = KEY) -> bool:
-    with store.lock(key) as held:
-        return held is not None
-
-
-def lapse() -> None:
-    caches["shared"].touch(_name("lock", KEY), timeout=-1)
-
-
-def test_one_gets_the_lock_and_uses_the_store(cache_store: CacheTokenStore) -> None:
-    with cache_store.lock(KEY) as held:
-        assert held is not None
-        held.save(KEY, PLAIN)
-        assert held.load(KEY) == PLAIN
-        assert not held_by(cache_store)
-        assert held_by(cache_store, "another key")
-    assert held_by(cache_store)
-
-
-def test_the_lock_ends_with_its_block_even_if_that_fails(cache_store: CacheTokenStore) -> None:
-    with pytest.raises(ZeroDivisionError), cache_store.lock(KEY):
-        raise ZeroDivisionError
-    assert held_by(cache_store)
-
-
-def test_a_lock_that_is_to_linger_lasts_until_it_lapses(cache_store: CacheTokenStore) -> None:
-    with cache_store.lock(KEY) as held:
-        assert held is not None
-        held.linger()
-    assert not held_by(cache_store)
-    lapse()
-    assert held_by(cache_store)
-
-
-def test_a_lock_that_has_lapsed_is_somebody_elses_and_is_left_to_them(cache_store: CacheTokenStore) -> None:
-    with cache_store.lock(KEY):
-        lapse()
-        caches["shared"].add(_name("lock", KEY), "somebody else", timeout=LEASE)
-    assert not held_by(cache_store)
-
-
-def test_the_lock_lapses_before_the_others_lose_patience(cache_store: CacheTokenStore) -> None:
-    with cache_store.lock(KEY):
-        cache: Any = caches["shared"]
-        with Path(cache._key_to_file(_name("lock", KEY))).open("rb") as file:
-            left = pickle.load(file) - time.time()  # noqa: S301 - our own
-    assert 0 < left <= LEASE
-
-
-def test_of_many_threads_one_gets_the_lock(cache_store: CacheTokenStore) -> None:
-    assert sorted(at_once(8, cache_store)) == [False] * 7 + [True]
-
-
-def test_of_two_processes_one_gets_the_lock(cache_store: CacheTokenStore, tmp_path: Path) -> None:
-    with another_process("cache", str(tmp_path / "cache")) as process:
-        assert heard(process) == "held"
-        assert not held_by(cache_store)
-        with another_process("cache", str(tmp_path / "cache")) as second:
-            assert heard(second) == "taken"
-            let_go(second)
-        let_go(process)
-    assert held_by(cache_store)
-
-
-def test_the_lock_of_a_process_that_died_lapses(cache_store: CacheTokenStore, tmp_path: Path) -> None:
-    with another_process("cache", str(tmp_path / "cache")) as process:
-        assert heard(process) == "held"
-        process.kill()
-        process.wait(60)
-    assert not held_by(cache_store)
-    lapse()
-    assert held_by(cache_store)
-
-
-def test_a_renewal_keeps_the_refresh_token_where_eviction_is_fine(
-    bitbucket: BitbucketSimulator, cache_store: CacheTokenStore
-) -> None:
-    store = CacheTokenStore("shared", eviction_is_fine=True)
-    refresh_token = str(bitbucket.issue("jane")["refresh_token"])
-    token = get_access_token(grant="refresh_token", store=store, key=KEY, refresh_token=refresh_token)
-    assert loaded(store).token == token
-    store.save(KEY, newer(loaded(store)))
-    assert get_access_token(grant="refresh_token", store=store, key=KEY, refresh_token="x").access_token == (
-        "newer-access"
-    )

@@ -91,12 +91,9 @@ def test_what_ones_own_store_gives_and_is_no_record_is_no_token(
 
 
 def test_the_two_methods_are_needed() -> None:
-    class Half(TokenStore):
-        def load(self, key: str) -> None:
-            raise NotImplementedError
-
+    half = type("Half", (TokenStore,), {"load": OwnStore.load})
     with pytest.raises(TypeError, match="save"):
-        Half()  # type: ignore[abstract]
+        half()
 
 
 def test_the_others_have_answers_of_their_own() -> None:
