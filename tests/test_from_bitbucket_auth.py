@@ -267,7 +267,8 @@ def test_logger(bitbucket: BitbucketSimulator, our_logger: logging.Logger) -> No
 def test_logging(bitbucket: BitbucketSimulator, our_logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     vault: dict[str, Any] = {}
     first = example("storage", vault=vault)["token"]
-    vault["application:default"]["expires_at"] = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    ends = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    vault["application:default"] |= {"expires_at": ends, "obtained_at": None}
     bitbucket.fail("token", 503)
     logging.config.dictConfig(example("logging")["LOGGING"])
     assert example("storage", vault=vault)["token"].access_token == first.access_token
