@@ -129,7 +129,8 @@ class BitbucketToken(models.Model):
         else:
             asked: Iterable[str] | None = kwargs.get("update_fields")
             names = {field.name for field in self._meta.concrete_fields if not field.primary_key}
-            kwargs["update_fields"] = (names if asked is None else set(asked)) - self.TOKEN_COLUMNS
+            # Nor the time of the pair: disuse is counted from it, and Bitbucket ends what is not used for three months.
+            kwargs["update_fields"] = (names if asked is None else set(asked)) - self.TOKEN_COLUMNS - {"updated_at"}
         super().save(**kwargs)
 
     @sensitive_variables()

@@ -128,6 +128,39 @@ def test_what_does_not_open_is_no_token_and_one_log_line(
     assert (record.levelname, row.key in record.getMessage()) == ("WARNING", True)
 
 
+def test_what_does_not_open_is_healed_by_a_sign_in_or_has_to_be_deleted(
+    row: BitbucketToken, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert BitbucketToken(key="nightly", sealed="1.").open() is None
+    assert BitbucketToken(key=row.key, account=row.account, provider="default", sealed="1.").open() is None
+    messages = [record.getMessage() for record in caplog.records]
+    assert ["until its row is deleted" in messages[0], "until the person signs in" in messages[1]] == [True, True]
+
+
+def test_a_persons_row_that_lost_its_account_does_not_open(row: BitbucketToken) -> None:
+    """It would be used, and renewed, whether the person is active or not."""
+    BitbucketToken.objects.update(account=None)
+    assert BitbucketToken.objects.get().open() is None
+
+
+def test_the_scopes_that_were_asked_for_are_sealed_along(row: BitbucketToken) -> None:
+    assert row.open() == (TOKEN, ())
+    values: dict[str, Any] = BitbucketToken.columns("nightly", TOKEN, ("email", "account"))
+    assert BitbucketToken(key="nightly", **values).open() == (TOKEN, ("email", "account"))
+    assert values["scope"] == "account email"
+
+
+@pytest.mark.parametrize("key", ["account:1:default", "ACCOUNT:1:x", " account:", "\taccount:x\n", "Account:"])
+def test_keys_of_accounts_are_known_by_their_beginning(key: str) -> None:
+    assert BitbucketToken.is_account_key(key)
+    assert BitbucketToken.is_account_key(BitbucketToken.key_of(key, "default"))
+
+
+@pytest.mark.parametrize("key", ["", "account", "application:default", "accounts:1", "my account:1"])
+def test_other_keys_are_none_of_an_account(key: str) -> None:
+    assert not BitbucketToken.is_account_key(key)
+
+
 def test_keys_can_be_rotated(row: BitbucketToken, settings: Any) -> None:
     settings.BITBUCKET_AUTH_TOKEN_KEYS = [NEW_KEY, settings.SECRET_KEY]
     assert row.reveal() == TOKEN
@@ -166,7 +199,8 @@ def test_save_never_writes_the_token_columns_of_an_existing_row(row: BitbucketTo
     stale.save(update_fields={"sealed", "redirect_uri"})
     saved = BitbucketToken.objects.get()
     assert (saved.grant, saved.redirect_uri) == ("import", "https://example.com/")
-    assert saved.updated_at > row.updated_at
+    # Disuse is counted from it, and this was no use.
+    assert saved.updated_at == row.updated_at
     for name in BitbucketToken.TOKEN_COLUMNS:
         assert getattr(saved, name) == getattr(row, name)
 

@@ -47,10 +47,8 @@ def test_a_passing_fault_is_tried_again(kept: DatabaseTokenStore, error: Excepti
 def test_a_lease_that_can_not_be_written_is_unavailable_and_the_callers_transaction_is_usable(
     kept: DatabaseTokenStore, error: Exception
 ) -> None:
-    entered = False
-    with statements_fail(LEASE, error, 3), pytest.raises(BitbucketUnavailable) as caught, kept.lock(KEY):
-        entered = True
-    assert not entered
+    with statements_fail(LEASE, error, 3), pytest.raises(BitbucketUnavailable) as caught, ExitStack() as stack:
+        stack.enter_context(kept.lock(KEY))
     assert str(caught.value) == f"the database refused to lease or keep a token ({str(error).splitlines()[0]})"
     User.objects.create_user("jane")
     assert (User.objects.count(), the_row().lease) == (1, "")

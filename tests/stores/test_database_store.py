@@ -87,6 +87,7 @@ def test_a_record_that_was_loaded_is_replaced_and_its_version_grows(database_sto
     assert (first.version, second.version) == (1, 2)
     assert second == newer(RECORD)
     row = the_row()
+    assert (first.obtained_at, second.obtained_at) == (NOW - timedelta(days=400), row.updated_at)
     assert row.updated_at > timezone.now() - timedelta(minutes=5)
     assert row.created_at < NOW
 
