@@ -47,6 +47,12 @@ def test_a_safe_request_is_repeated_after_a_gateways_error(status: int, method: 
     assert sleeps == [0.2, 0.4]
 
 
+def test_a_method_may_be_written_as_requests_takes_it(sleeps: list[float]) -> None:
+    with Loopback([busy(), reply()]) as server:
+        assert ask(server.url, "get").status_code == 200
+        assert [request.method for request in server.requests] == ["GET", "GET"]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("answer", [busy(502), busy(503, "0"), busy(429, "0"), None])
 def test_a_request_that_changes_something_is_sent_once(method: str, answer: bytes | None, sleeps: list[float]) -> None:
