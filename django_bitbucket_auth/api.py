@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model
 from django.http import HttpRequest
 
 from . import conf, flight, tokens
@@ -30,7 +30,7 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
 
     Args:
         who: a request (its user), a user, an account, or ``None`` for the application itself. Of a user with several
-            accounts there, the one whose token was used last.
+            accounts there, the one that was connected first: name the account to choose.
         provider: an alias.
         arguments: for the application, those of ``tokens.get_access_token``; else none.
 
@@ -48,8 +48,7 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
     account = row.account if row else None
     if row is None or account is None:
         raise NotConnected(f"there is no token of the provider {provider!r} for this person: let them sign in")
-    if not getattr(account.user, "is_active", True):
-        raise NotConnected(f"the user {account.user_id} is inactive")
+    database.check_active(row)
     way = Flight(
         configuration=configuration,
         instance=conf.provider(configuration).instance,
@@ -64,17 +63,29 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
 
 
 def _person(who: Any) -> Any:
+    """A user or an account.
+
+    Raises:
+        TypeError: it is neither, nor has a user. The row of another model would stand for whoever has its number.
+    """
+    persons = (get_user_model(), AnonymousUser, BitbucketAccount)
     # A request of Django REST framework is no HttpRequest, and has a user, too.
-    return who if isinstance(who, (Model, AnonymousUser)) else getattr(who, "user", who)
+    person = who if isinstance(who, persons) else getattr(who, "user", None)
+    if isinstance(who, HttpRequest) and person is None:
+        return AnonymousUser()
+    if not isinstance(person, persons):
+        raise TypeError(f"get_session() takes a request, a user, an account, or None, not {type(who).__name__}")
+    return person
 
 
 def _row(who: Any, provider: str) -> BitbucketToken | None:
     """The token of a user or account; one query, which also tells whether the user is active now."""
-    if getattr(who, "pk", None) is None:
+    if who.pk is None:
         return None
     mine = {"account": who.pk} if isinstance(who, BitbucketAccount) else {"account__user": who.pk}
     rows = database.all_rows().select_related("account__user").filter(provider=provider, **mine)
-    return next((row for row in rows.order_by("-updated_at", "-pk")[:1] if row.provider == provider), None)
+    # Of several accounts always the same one: nobody acts as another because a job has renewed that one's token.
+    return next((row for row in rows.order_by("account")[:1] if row.provider == provider), None)
 
 
 def _session(source: _Tokens) -> BitbucketSession:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +10,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
+from django.core.management import call_command
 from django.db import connection, connections
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
-from stored import LONG_AGO, renewals, soon, stored
+from stored import renewals, soon, stored
 
 from django_bitbucket_auth.api import BitbucketSession, get_session
-from django_bitbucket_auth.exceptions import ConfigurationError, ForeignURL, NotConnected
+from django_bitbucket_auth.exceptions import ConfigurationError, ForeignURL, NotConnected, OAuthError
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.stores import DatabaseTokenStore, database
 from django_bitbucket_auth.testing import BitbucketSimulator, Person, log_in, override_provider
@@ -149,15 +150,56 @@ def test_nobodys_call_is_anothers(bitbucket: BitbucketSimulator) -> None:
         assert [name(session) for session in sessions] == [person.username for person in people]
 
 
-def test_of_several_accounts_the_one_that_was_used_last_counts(bitbucket: BitbucketSimulator) -> None:
+def test_of_several_accounts_the_first_counts_whatever_is_renewed(bitbucket: BitbucketSimulator) -> None:
+    """Else a job that renews a token would decide as whom somebody acts."""
     bitbucket.add_person(Person("second"))
     jane, second = stored(bitbucket), stored(bitbucket, "second")
     assert jane.account and second.account
     BitbucketAccount.objects.update(user=jane.account.user)
-    assert name(get_session(jane.account.user)) == "second"
-    assert name(get_session(jane.account)) == "jdoe"
-    BitbucketToken.objects.filter(pk=second.pk).update(updated_at=timezone.now() - LONG_AGO)
-    assert name(get_session(jane.account.user)) == "jdoe"
+    for renewed in (second, jane):
+        BitbucketToken.objects.filter(pk=renewed.pk).update(expires_at=soon(-1))
+        call_command("bitbucket_refresh", "--within=1m", stdout=io.StringIO())
+        assert name(get_session(jane.account.user)) == "jdoe"
+        assert name(get_session(second.account)) == "second"
+
+
+def test_whatever_else_has_the_number_of_a_user_is_not_that_user(bitbucket: BitbucketSimulator) -> None:
+    row = stored(bitbucket)
+    assert row.account is not None
+    number = row.account.user_id
+    others: list[Any] = [
+        Group(pk=number),
+        BitbucketToken(pk=number),
+        number,
+        "jane",
+        SimpleNamespace(user=Group(pk=number)),
+    ]
+    for who in others:
+        with pytest.raises(TypeError, match="takes a request, a user, an account, or None"):
+            get_session(who)
+    assert bitbucket.requests == []
+
+
+def test_a_session_ends_with_its_users_activity(bitbucket: BitbucketSimulator) -> None:
+    row = stored(bitbucket)
+    session = get_session(row.account)
+    User.objects.update(is_active=False)
+    bitbucket.expire_access_tokens()
+    with pytest.raises(NotConnected, match="inactive"):
+        session.json("user")
+    assert renewals(bitbucket) == 0
+
+
+def test_an_address_that_refuses_each_token_does_not_use_them_up(bitbucket: BitbucketSimulator) -> None:
+    session = get_session(stored(bitbucket).account)
+    bitbucket.answer("user", 401)
+    for _ in range(5):
+        assert session.get("user").status_code == 401
+        with pytest.raises(OAuthError, match="invalid_token"):
+            session.json("user")
+    assert renewals(bitbucket) == 1
+    bitbucket.heal()
+    assert name(session) == "jdoe"
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
