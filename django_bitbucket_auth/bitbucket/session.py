@@ -26,6 +26,8 @@ from .provider import Provider
 #: The body of one answer of ``json`` and ``paginate``, in bytes.
 MAX_PAGE = 32 * 1024 * 1024
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+#: Seconds for which an address that refused a renewed token, too, isn't a reason to renew it again.
+_FUTILE = 60
 #: What ``requests.request`` takes for the sending; everything else makes the request.
 _SENDING = ("timeout", "allow_redirects", "proxies", "verify", "cert")
 
@@ -52,6 +54,7 @@ class BitbucketSession(PooledSession):
         super().__init__(provider.network)
         self.provider = provider
         self._tokens = tokens
+        self._futile: tuple[Token, float] = Token(""), 0.0
         self._api_url = provider.configuration.api_url.rstrip("/")
 
     def json(self, path: str, *, method: str = "GET", **arguments: Any) -> Any:
@@ -76,8 +79,9 @@ class BitbucketSession(PooledSession):
         response = self._answer(prepared, sending)
         # Not by the hook that `prepare_request` sets: renewing must neither be repeated with the request (a refresh
         # token is sent once) nor use up its deadline (others may renew, and are waited for).
-        if self.provider.is_unauthorized(response) and (again := self._renewed(prepared, token)):
-            response = self._answer(again, sending)
+        if self.provider.is_unauthorized(response) and (renewed := self._renewed(prepared, token)):
+            response = self._answer(renewed[0], sending)
+            self._learn(response, renewed[1])
         for hook in hooks["response"]:
             response = hook(response, **sending) or response
         if not self.provider.is_success(response):
@@ -124,10 +128,14 @@ class BitbucketSession(PooledSession):
         """
         url = path
         if not _ABSOLUTE.match(path):
-            url = self._api_url + (path if path.startswith("/") else self.provider.api_path + path)
+            # A file may have a space in its name; requests would quote it, too.
+            url = self._api_url + (path if path.startswith("/") else self.provider.api_path + path).replace(" ", "%20")
         # Before requests tidies it: of `/2.0/../x` it would send `/x`.
         if not urls.within(url, self._api_url):
-            raise ForeignURL("an address outside of API_URL was not asked with the token")
+            raise ForeignURL(
+                "this is no address under API_URL, or its path has dots, encoded slashes or the like, which a server "
+                "could take for another address: it was not asked with the token"
+            )
         return url
 
     # -- how requests does it --------------------------------------------------------------------------------------
@@ -153,7 +161,11 @@ class BitbucketSession(PooledSession):
         kwargs["timeout"] = kwargs.get("timeout") or self.network.timeout
         kwargs["proxies"] = kwargs.get("proxies") or self.proxies or self.proxies_for(request.url or "")
         kwargs["cert"] = kwargs.get("cert") or self.cert or self.network.client_cert
-        return super().send(request, **kwargs)
+        try:
+            return super().send(request, **kwargs)
+        except requests.RequestException as error:
+            # Alone: a report of it would show what is in the frames below, and there the token's header is.
+            raise error.with_traceback(None) from None
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         try:
@@ -168,8 +180,8 @@ class BitbucketSession(PooledSession):
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         # Along a redirect goes the token that was sent last: the first may have been renewed since.
-        if (last := response.request.headers.get("Authorization")) is not None:
-            prepared_request.headers["Authorization"] = last
+        if "Authorization" in response.request.headers:
+            prepared_request.headers["Authorization"] = response.request.headers["Authorization"]
 
     def __getstate__(self) -> Any:
         # Nor what holds one: an answer knows its request, and that has the token in its header.
@@ -182,32 +194,43 @@ class BitbucketSession(PooledSession):
         request.auth = Bearer(token.access_token, self._api_url)
         return super().prepare_request(request)
 
-    def _renewed(self, request: requests.PreparedRequest, token: Token) -> requests.PreparedRequest | None:
+    def _renewed(
+        self, request: requests.PreparedRequest, token: Token
+    ) -> tuple[requests.PreparedRequest, Token] | None:
         """The refused request with another token; ``None`` if there is none, or it can't be sent again."""
+        futile, until = self._futile
+        if token.access_token == futile.access_token and time.monotonic() < until:
+            return None
         fresh = self._tokens.renew(token)
         if fresh.access_token == token.access_token or not _rewind(request):
             return None
-        return Bearer(fresh.access_token, self._api_url)(request.copy())
+        return Bearer(fresh.access_token, self._api_url)(request.copy()), fresh
 
     def _after(self, token: Token, response: requests.Response, **kwargs: Any) -> requests.Response:
         """A hook of requests: after a 401 renew the token, and send again what can be sent again, once."""
-        sent = response.request.headers.get("Authorization")
-        if not self.provider.is_unauthorized(response) or sent != f"Bearer {token.access_token}":
+        if not self.provider.is_unauthorized(response) or not _carries(response.request, token):
             return response  # the second token was refused, too, maybe along a redirect
         try:
-            again = self._renewed(response.request, token)
+            renewed = self._renewed(response.request, token)
         except BaseException:
             response.close()
             raise
-        if again is None:
+        if renewed is None:
             return response
+        again, fresh = renewed
         keep_body(response)
         before = time.perf_counter()
         # The adapter that the answer came by: the answer to this one isn't looked at again.
         second = cast(requests.Response, cast(Any, response).connection.send(again, **kwargs))
         second.elapsed = timedelta(seconds=time.perf_counter() - before)
         second.history.append(response)
+        self._learn(second, fresh)
         return second
+
+    def _learn(self, response: requests.Response, fresh: Token) -> None:
+        """Not to renew again for an address that refuses each token: each pair would be used up at once."""
+        if self.provider.is_unauthorized(response):
+            self._futile = fresh, time.monotonic() + _FUTILE
 
     def _answer(self, prepared: requests.PreparedRequest, sending: Mapping[str, Any]) -> requests.Response:
         """The answer to a request of ``json``, read whole."""
@@ -221,6 +244,11 @@ class BitbucketSession(PooledSession):
 
         retries = self.network.retries if is_safe(prepared.method or "") and prepared.body is None else 0
         return repeated(lambda: bounded(ask, prepared.url or "", seconds, deadline, MAX_PAGE), retries, deadline)
+
+
+def _carries(request: requests.PreparedRequest, token: Token) -> bool:
+    # In no variable: reports of errors show those.
+    return request.headers.get("Authorization") == f"Bearer {token.access_token}"
 
 
 def _rewind(request: requests.PreparedRequest) -> bool:

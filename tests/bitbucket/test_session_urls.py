@@ -121,12 +121,18 @@ FOREIGN = {
     "twice-encoded-slash": "repositories/acme%252Ftools",
     "encoded-backslash": "repositories/acme%5Ctools",
     "backslash": "repositories\\acme",
-    "space": "repositories/acme tools",
+    "absolute-space": "http://127.0.0.1:{port}/2.0/acme tools",
     "nul": "repositories/acme\x00",
     "hidden-dots": "/2.0/.\t./user",
     "absolute-dots": "http://127.0.0.1:{port}/2.0/../user",
     "absolute-encoded-slash": "http://127.0.0.1:{port}/2.0/a%2fb",
 }
+
+
+def test_a_space_in_a_path_is_quoted_as_requests_does(server: Loopback) -> None:
+    """Files have such names."""
+    session_at(server.url, Tokens()).get("repositories/acme/site/src/main/Read me.txt")
+    assert server.requests[-1].target == "/2.0/repositories/acme/site/src/main/Read%20me.txt"
 
 
 @pytest.mark.parametrize("name", FOREIGN)
