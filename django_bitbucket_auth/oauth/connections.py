@@ -60,9 +60,26 @@ class _Response(http.client.HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _Response
 
+    def connect(self) -> None:
+        super().connect()
+        _still_wanted()
+
 
 class _TLSConnection(HTTPSConnection):
     response_class = _Response
+
+    def connect(self) -> None:
+        super().connect()
+        _still_wanted()
+
+
+def _still_wanted() -> None:
+    """Raise what patience raises: nothing bounds how long a name is looked up.
+
+    What is sent when time is over is answered in vain, and a refresh token that is used up by it is lost.
+    """
+    if (seconds := _patience.get()) is not None:
+        seconds()
 
 
 class _Pool(HTTPConnectionPool):
