@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from django.dispatch import Signal
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_bitbucket_auth")
 
-#: While Bitbucket is down, not every call tries to renew what is good for a while yet: when each token's pause is over.
-_pauses: dict[int, float] = {}
+#: In this process, for some tokens: until when Bitbucket isn't asked to renew them, by those who can do without; and by
+#: all others either, where there is the error that they would get.
+_pauses: dict[int, tuple[float, OAuthError | BitbucketUnavailable | None]] = {}
 _MOST_PAUSES = 1000
 
 #: Seconds before its end at which a token is renewed: those who find the renewal under way go on with the old one.
@@ -50,10 +52,18 @@ LATE = 10
 DEADLINE = 15
 #: Most seconds that the others wait for it: the lease of a process that died, and another's try.
 PATIENCE = 45
-#: Seconds after which a token that works for a while yet, but couldn't be renewed, is tried again.
+#: Seconds after which a token is tried again that works for a while yet, or that Bitbucket has refused twice.
 PAUSE = 20
+#: Most seconds for which Bitbucket's wish to be left alone is heeded without looking whether it still holds.
+MOST_PAUSE = 60
+#: Seconds between two tries to get the lock, which may cost a connection; the token is looked at more often.
+TRY_EVERY = 2
 #: Seconds between two refusals that together mean that a token is lost (a single one can be a passing fault).
 TWICE = 60
+
+
+class MissingArguments(TypeError):
+    """A grant can't be made of the arguments that there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,27 +104,39 @@ class Flight:
         turn = _Turn(self, stale, force, spare=record if is_good(record, stale, LATE) else None)
         if turn.spare is not None and _is_paused(turn.spare.token):
             return turn.spare
+        if turn.spare is None and record is not None:
+            self._give_up(record)
         try:
             return self._in_turn(turn, record)
         finally:
             for tell in turn.tell:
                 tell()
 
+    def _give_up(self, record: Record) -> None:
+        """Raise what is known without asking anybody: the token is called for again and again, perhaps."""
+        if self.grant is None and (refusal := self.cannot_refresh(record)):
+            raise refusal
+        if error := _binding(record.token):
+            raise error
+
     def _in_turn(self, turn: _Turn, record: Record | None) -> Record:
         """What this caller's turn gives, or somebody else's that it waits for."""
-        until, pause = time.monotonic() + PATIENCE, 0.05
+        until, pause, look = time.monotonic() + PATIENCE, 0.05, 0.0
         while True:
-            try:
-                with self.store.lock(self.key) as held:
-                    if held is not None:
-                        return turn.take(held)
-            except BitbucketUnavailable:
-                if turn.spare is None:
-                    raise
+            if turn.force or time.monotonic() >= look:
+                look = time.monotonic() + TRY_EVERY
+                try:
+                    with self.store.lock(self.key) as held:
+                        if held is not None and (taken := turn.take(held)):
+                            return taken
+                except BitbucketUnavailable:
+                    if turn.spare is None:
+                        raise
             if turn.spare is not None:
                 return turn.spare
             if time.monotonic() > until:
                 raise BitbucketUnavailable("another process renews the token, and has not come to an end")
+            turn.has_waited = True
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
             newer = self.load(self.store)
@@ -122,17 +144,19 @@ class Flight:
                 return newer
             if newer is not None and newer.refused_at is not None and (record is None or record.refused_at is None):
                 # The one who renews was just told: all who wait for it have their answer.
-                raise ReauthenticationRequired("refused", "Bitbucket has just refused to renew the token")
+                raise _refused_just_now()
 
-    def renew(self, held: TokenStore, stale: Token) -> Token:
+    def renew(self, held: TokenStore, stale: Token) -> Record | None:
         """Another token than ``stale``, for a caller who holds the lock: ``held`` is what ``lock()`` gave.
+
+        ``None`` if the lock doesn't last for it.
 
         Raises:
             ReauthenticationRequired, NotConnected, BitbucketAuthError: as ``token``.
         """
         turn = _Turn(self, stale, force=False, spare=None)
         try:
-            return turn.take(held).token
+            return turn.take(held)
         finally:
             for tell in turn.tell:
                 tell()
@@ -169,26 +193,32 @@ class _Turn:
     stale: Token | None
     force: bool
     spare: Record | None
+    has_waited: bool = False
     tell: list[Callable[[], object]] = field(default_factory=list)
 
-    def take(self, held: TokenStore) -> Record:
-        """Renew the token, with the lock held, or find that somebody has."""
+    def take(self, held: TokenStore) -> Record | None:
+        """Renew the token, with the lock held, or find that somebody has; ``None`` if the lock doesn't last for it."""
         flight = self.flight
         found = loaded(held, flight.key)
         current = found if flight.fits(found) else None
         if is_good(current, self.stale) and not self.force:
             return current
+        self._share_failure(held, current)
+        if not held.lasts(DEADLINE):
+            return None
         limit = min(flight.configuration.deadline, DEADLINE)
         provider = conf.provider(replace(flight.configuration, deadline=limit))
         try:
             fresh = self._fetch(held, provider, current)
         except (BitbucketUnavailable, OAuthError) as error:
             if self.spare is None:
+                if current is not None:
+                    _heed(current, error)
                 raise
-            _pause(self.spare.token)
+            _pause(self.spare.token, PAUSE)
             logger.info("The token %s could not be renewed, and is good for a while yet: %s", flight.key, error)
             return self.spare
-        if held.save(flight.key, replace(fresh, version=found.version if found else None)) is False:
+        if self._saved(held, replace(fresh, version=found.version if found else None)) is False:
             # A sign-in was faster, and its pair is the newer one.
             if newer := flight.load(held):
                 return newer
@@ -198,6 +228,21 @@ class _Turn:
         elif current is not None:
             self._announce(held, token_refreshed)
         return fresh
+
+    def _share_failure(self, held: TokenStore, current: Record | None) -> None:
+        """Forty callers don't ask in turn what one was told: whom this one has waited for couldn't do it."""
+        if self.has_waited and held.was_given_up and not self.force:
+            if current is not None and current.refused_at is not None:
+                raise _refused_just_now()
+            raise BitbucketUnavailable("the token couldn't be renewed a moment ago")
+
+    def _saved(self, held: TokenStore, fresh: Record) -> bool | None:
+        try:
+            return held.save(self.flight.key, fresh)
+        except Exception as error:
+            # Bitbucket has replaced the old pair by now, and takes it for some minutes more.
+            logger.error("The new token %s could not be kept: %s", self.flight.key, type(error).__name__)
+            raise
 
     def _fetch(self, held: TokenStore, provider: Provider, current: Record | None) -> Record:
         """A pair from Bitbucket: by the refresh token, else by the grant."""
@@ -212,7 +257,12 @@ class _Turn:
                 refusal = error
         if flight.grant is None:
             raise refusal or NotConnected(f"there is no token {flight.key}")
-        grant = flight.grant()
+        try:
+            grant = flight.grant()
+        except MissingArguments:
+            if refusal is None:
+                raise
+            raise refusal from None  # it was kept to be renewed, and can't be
         token = provider.fetch_token(grant)
         if isinstance(grant, RefreshToken) and not token.refresh_token:
             token = replace(token, refresh_token=grant.refresh_token)
@@ -261,6 +311,10 @@ class _Turn:
 def loaded(store: TokenStore, key: str) -> Record | None:
     """What a store holds, as a record; ``None``, and a line in the log, for what is no record."""
     found = store.load(key)
+    if not isinstance(found, (Record, Mapping, NoneType)):
+        raise TypeError(
+            f"{type(store).__name__}.load() has to return a Record, its as_dict(), or None, not {type(found).__name__}"
+        )
     if isinstance(found, Mapping):
         try:
             return Record.from_dict(found)
@@ -284,17 +338,42 @@ def early(record: Record) -> float:
     """Seconds before its end at which a token is renewed: ``EARLY``, or a quarter of a life that is short."""
     if record.token.expires_at is None or record.obtained_at is None:
         return EARLY
-    return min(EARLY, (record.token.expires_at - record.obtained_at).total_seconds() / 4)
+    return min(EARLY, max(0, (record.token.expires_at - record.obtained_at).total_seconds() / 4))
 
 
-def _pause(token: Token) -> None:
+def _heed(current: Record, error: OAuthError | BitbucketUnavailable) -> None:
+    """Leave Bitbucket alone where it says for how long, and with a pair that it has refused before."""
+    if isinstance(error, BitbucketUnavailable):
+        if error.retry_after:
+            _pause(current.token, min(error.retry_after, MOST_PAUSE), error)
+    elif isinstance(error, ReauthenticationRequired) and current.refused_at is not None:
+        _pause(current.token, PAUSE, error)
+
+
+def _pause(token: Token, seconds: float, error: OAuthError | BitbucketUnavailable | None = None) -> None:
     if len(_pauses) >= _MOST_PAUSES:
         _pauses.clear()  # a pause that is forgotten costs a request
-    _pauses[hash(token.access_token)] = time.monotonic() + PAUSE
+    _pauses[hash(token.access_token)] = time.monotonic() + seconds, error
 
 
 def _is_paused(token: Token) -> bool:
-    return _pauses.get(hash(token.access_token), 0) > time.monotonic()
+    until, _ = _pauses.get(hash(token.access_token), (0, None))
+    return time.monotonic() < until
+
+
+def _binding(token: Token) -> Exception | None:
+    """The error of a pause that binds those, too, who can't do without."""
+    until, error = _pauses.get(hash(token.access_token), (0, None))
+    left = until - time.monotonic()
+    if left <= 0 or error is None:
+        return None
+    if isinstance(error, BitbucketUnavailable):
+        return type(error)(str(error), left, error.status)
+    return type(error)(error.error, error.description, error.status, reason=error.reason)
+
+
+def _refused_just_now() -> ReauthenticationRequired:
+    return ReauthenticationRequired("refused", "Bitbucket has just refused to renew the token")
 
 
 def _renewal(provider: Provider, current: Record) -> Record:

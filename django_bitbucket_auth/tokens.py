@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from . import conf
 from .conf import ProviderSettings
 from .exceptions import ConfigurationError
-from .flight import Flight
+from .flight import Flight, MissingArguments
 from .models import BitbucketAccount, BitbucketToken
 from .oauth.grants import AuthorizationCode, ClientCredentials, Grant, Password, RefreshToken
 from .oauth.token import Token
@@ -178,12 +178,13 @@ class _Form:
             given.update(told)
         if not any(all(given.get(one) for one in group) for group in self.required):
             wanted = ", or ".join(" and ".join(group) for group in self.required)
-            raise TypeError(f"{name} needs {wanted}")
+            raise MissingArguments(f"{name} needs {wanted}")
         if "scopes" in given:
             given["scopes"] = _scopes(given["scopes"])
         return self.make(provider, **given)
 
 
+@sensitive_variables()
 def _jwt(
     provider: Provider, assertion: str = "", client_key: str = "", shared_secret: str = "", app_key: str = ""
 ) -> Grant:

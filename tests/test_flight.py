@@ -261,13 +261,29 @@ def test_a_pause_ends(bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyP
     assert (renewals(bitbucket), now(row).version) == (2, 2)
 
 
-def test_a_token_that_has_ended_is_unavailable_while_it_cannot_be_renewed(bitbucket: BitbucketSimulator) -> None:
+def test_a_token_that_has_ended_is_unavailable_while_it_cannot_be_renewed(
+    bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = stored(bitbucket, ended=True)
     bitbucket.fail("token", 429, retry_after=30)
     with pytest.raises(RateLimited) as caught:
         use(row)
     assert (caught.value.retry_after, now(row).lease) == (30, "")  # whoever comes next may try
     bitbucket.heal()
+    # Within the time that Bitbucket has named, nobody here asks again.
+    with pytest.raises(RateLimited) as caught:
+        use(row)
+    assert 25 < (caught.value.retry_after or 0) < 30 and caught.value.status == 429
+    assert renewals(bitbucket) == 1
+    monkeypatch.setattr(flight, "_pauses", {})
+    assert use(row) == "jdoe"
+
+
+def test_a_token_that_has_ended_is_tried_again_at_once_where_no_time_is_named(bitbucket: BitbucketSimulator) -> None:
+    row = stored(bitbucket, ended=True)
+    bitbucket.fail("token", 503, times=1)
+    with pytest.raises(BitbucketUnavailable):
+        use(row)
     assert use(row) == "jdoe"
 
 
@@ -385,6 +401,16 @@ def test_a_refusal_of_a_pair_that_was_deleted_meanwhile_is_one(bitbucket: Bitbuc
     Overtaken.acts = [BitbucketToken.objects.all().delete]
     with override_provider("default", KIND="stored.OvertakenRefusal"), pytest.raises(ReauthenticationRequired):
         use(row)
+
+
+def test_a_token_that_was_refused_twice_is_not_asked_for_at_each_call(bitbucket: BitbucketSimulator) -> None:
+    """A page that is loaded again and again would use up the client's thousand requests an hour."""
+    row = stored(bitbucket, ended=True)
+    bitbucket.revoke("jane")
+    for _ in range(10):
+        with pytest.raises(ReauthenticationRequired, match="Invalid refresh_token"):
+            use(row)
+    assert renewals(bitbucket) == 2
 
 
 @pytest.mark.parametrize("lost", [False, True])

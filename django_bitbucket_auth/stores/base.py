@@ -139,17 +139,24 @@ class TokenStore(ABC):
         """Call ``tell`` once what was saved is saved for good."""
         tell()
 
-    def linger(self) -> None:  # noqa: B027 - a lock that can't is fine
-        """Said of a store that is locked: the lock may outlast its block for a while, since renewing failed."""
+    def lasts(self, seconds: float) -> bool:
+        """Asked of a store that is locked: whether the lock lasts for so many seconds yet."""
+        return True
+
+    @property
+    def was_given_up(self) -> bool:
+        """Asked of a store that is locked: whether the one before let go of the lock without a new token.
+
+        ``False`` where that isn't known, or where the one before has died.
+        """
+        return False
 
 
 class Held(TokenStore):
-    """A store whose lock is held: the same store, and what is to become of the lock."""
+    """A store whose lock is held: the same store, until its block ends."""
 
     def __init__(self, store: TokenStore) -> None:
         self._store = store
-        #: Whether the lock is left alone at the end of its block: to lapse, or since it has ended already.
-        self.left = False
 
     def load(self, key: str) -> Record | Mapping[str, Any] | None:
         return self._store.load(key)
@@ -159,9 +166,6 @@ class Held(TokenStore):
 
     def delete(self, key: str) -> None:
         self._store.delete(key)
-
-    def linger(self) -> None:
-        self.left = True
 
 
 _locks: WeakValueDictionary[tuple[type, str], threading.Lock] = WeakValueDictionary()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.cache.backends.base import BaseCache
@@ -81,13 +83,12 @@ class CacheTokenStore(TokenStore):
         if not got:
             yield None
             return
-        held = Held(self)
         try:
-            yield held
+            yield _Owned(self, partial(self._is_owner, name, owner))
         finally:
-            if not held.left:
-                with suppress(Exception):  # then it lapses
-                    self._release(name, owner)
+            with suppress(Exception):  # then it lapses
+                if self._is_owner(name, owner):
+                    self._cache.delete(name)
 
     def check(self) -> None:
         """Refuse a cache that each process has for itself: tokens would be got, and renewed, once in each."""
@@ -100,9 +101,24 @@ class CacheTokenStore(TokenStore):
                 f"The cache {self.alias!r} isn't shared between processes. Name a shared one: CacheTokenStore('redis')."
             )
 
-    def _release(self, name: str, owner: str) -> None:
-        if self._cache.get(name) == owner:  # else it lapsed, and is somebody else's by now
-            self._cache.delete(name)
+    def _is_owner(self, name: str, owner: str) -> bool:
+        with _failing():
+            return bool(self._cache.get(name) == owner)  # else it lapsed, and may be somebody else's by now
+
+
+class _Owned(Held):
+    """The store while its lock is held. What is saved after the lock has lapsed could be older than what is there."""
+
+    def __init__(self, store: CacheTokenStore, is_owner: Callable[[], bool]) -> None:
+        super().__init__(store)
+        self._is_owner = is_owner
+        self._until = time.monotonic() + LEASE
+
+    def save(self, key: str, record: Record) -> bool | None:
+        return super().save(key, record) if self._is_owner() else False
+
+    def lasts(self, seconds: float) -> bool:
+        return time.monotonic() + seconds < self._until
 
 
 @contextmanager

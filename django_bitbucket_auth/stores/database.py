@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from django.db import IntegrityError, router, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from ..exceptions import BitbucketUnavailable
+from ..exceptions import BitbucketUnavailable, NotConnected
 from ..models import BitbucketAccount, BitbucketToken, aware, storable
 from .base import LEASE, Held, Record, TokenStore, process_lock
-from .statements import LOCK_WAIT, Statements, committed
+from .statements import LOCK_WAIT, Statements, committed, in_transaction
 
 logger = logging.getLogger("django_bitbucket_auth")
 
@@ -60,9 +61,12 @@ class DatabaseTokenStore(TokenStore):
     """
 
     def load(self, key: str) -> Record | None:
-        row = self._rows(key).filter(key=key).first()
+        row = self._rows(key).filter(key=key).select_related("account__user").first()
         # Compared again: a collation may take one key for another.
-        return record_of(row) if row is not None and row.key == key else None
+        if row is None or row.key != key:
+            return None
+        check_active(row)
+        return record_of(row)
 
     def save(self, key: str, record: Record) -> bool:
         rows = self._rows(key)
@@ -86,30 +90,39 @@ class DatabaseTokenStore(TokenStore):
                 it at the same time.
         """
         rows, lease = self._rows(key), secrets.token_hex(16)
+        if in_transaction(rows.db) and _is_leased(rows, key):  # needs: row-locks
+            # Without a connection of its own for each look of each who waits.
+            yield None
+            return
         with committed(rows.db, rows.filter(key=key).exists) as statements:
             claimed = statements.run(partial(_claim, rows, key, lease))
             if claimed is None:
                 with process_lock(self, key) as alone:
                     yield _Leased(self, statements) if alone else None
-            elif claimed:
-                with self._holding(key, lease, statements) as held:
-                    yield held
-            else:
+            elif claimed == "busy":
                 yield None
+            else:
+                with self._holding(key, lease, statements) as held:
+                    held.was_given_up = claimed == "given up"
+                    yield held
 
-    def holding(self, key: str, lease: str) -> AbstractContextManager[TokenStore]:
-        """The store while a lease is held that was claimed elsewhere (``leased``); it ends with the block."""
-        return self._holding(key, lease, Statements(all_rows().db))
+    def holding(self, key: str, lease: str, until: float) -> AbstractContextManager[TokenStore]:
+        """The store while a lease is held that was claimed elsewhere (``leased``); it ends with the block.
+
+        ``until`` is when it lapses, by ``time.monotonic()``.
+        """
+        return self._holding(key, lease, Statements(all_rows().db), until)
 
     @contextmanager
-    def _holding(self, key: str, lease: str, statements: Statements) -> Iterator[TokenStore]:
-        held = _Leased(self, statements)
+    def _holding(self, key: str, lease: str, statements: Statements, until: float | None = None) -> Iterator[_Leased]:
+        rows = self._rows(key)
+        held = _Leased(self, statements, partial(_prolong, rows, key, lease), until)
         try:
             yield held
         finally:
-            if not held.left:
+            if not held.ended:
                 with suppress(BitbucketUnavailable):  # then it lapses
-                    statements.run(partial(_release, self._rows(key), key, lease))
+                    statements.run(partial(_release, rows, key, lease))
 
     def _insert(self, rows: QuerySet[BitbucketToken], key: str, record: Record) -> bool:
         try:
@@ -147,9 +160,20 @@ class AccountTokenStore(DatabaseTokenStore):
 class _Leased(Held):
     """The store while its lease is held, on the connection that the lease is on."""
 
-    def __init__(self, store: DatabaseTokenStore, statements: Statements) -> None:
+    was_given_up = False
+
+    def __init__(
+        self,
+        store: DatabaseTokenStore,
+        statements: Statements,
+        prolong: Callable[[], bool] = lambda: True,
+        until: float | None = None,
+    ) -> None:
         super().__init__(store)
-        self._statements = statements
+        self._statements, self._prolong = statements, prolong
+        self._until = time.monotonic() + LEASE if until is None else until
+        #: Whether the lease is over already.
+        self.ended = False
 
     def load(self, key: str) -> Any:
         return self._statements.run(partial(super().load, key))
@@ -162,8 +186,15 @@ class _Leased(Held):
             logger.warning("What Bitbucket answered for the token %s is lost: %s", key, error)
             raise
         # A new pair ends the lease; a mark doesn't.
-        self.left = kept and not _is_marked(record)
+        self.ended = kept and not _is_marked(record)
         return kept
+
+    def lasts(self, seconds: float) -> bool:
+        """Whether it does; one that hardly lasts is prolonged, if nobody has taken it over."""
+        if time.monotonic() + seconds < self._until:
+            return True
+        self._until = time.monotonic() + LEASE
+        return self._statements.run(self._prolong)
 
     def after_commit(self, tell: Callable[[], object]) -> None:
         self._statements.after_commit(tell)
@@ -172,6 +203,16 @@ class _Leased(Held):
 def all_rows() -> QuerySet[BitbucketToken]:
     """The tokens, in the database where they are written: a replica may lag behind a renewal."""
     return BitbucketToken.objects.using(router.db_for_write(BitbucketToken))
+
+
+def check_active(row: BitbucketToken) -> None:
+    """See to it that an inactive user's token isn't used.
+
+    Raises:
+        NotConnected: it is one's.
+    """
+    if row.account is not None and not getattr(row.account.user, "is_active", True):
+        raise NotConnected(f"the user {row.account.user_id} is inactive")
 
 
 def record_of(row: BitbucketToken) -> Record | None:
@@ -225,12 +266,23 @@ def _columns(key: str, record: Record) -> dict[str, Any]:
     }
 
 
-def _claim(rows: QuerySet[BitbucketToken], key: str, lease: str) -> bool | None:
-    """Take the lease: whether it was free; ``None`` if there is no such row."""
+def _claim(rows: QuerySet[BitbucketToken], key: str, lease: str) -> Literal["given up", "lapsed", "busy"] | None:
+    """Try to take the lease. What had become of the one before, or ``None`` if there is no such row."""
     now = datetime.now(UTC)
+    if rows.filter(key=key, lease="").update(**leased(lease, now)):
+        return "given up"
     if rows.filter(free(now), key=key).update(**leased(lease, now)):
-        return True
-    return False if rows.filter(key=key).exists() else None
+        return "lapsed"
+    return "busy" if rows.filter(key=key).exists() else None
+
+
+def _is_leased(rows: QuerySet[BitbucketToken], key: str) -> bool:  # needs: row-locks
+    return rows.filter(key=key, lease_until__gte=storable(datetime.now(UTC))).exclude(lease="").exists()
+
+
+def _prolong(rows: QuerySet[BitbucketToken], key: str, lease: str) -> bool:
+    now = datetime.now(UTC)
+    return bool(rows.filter(Q(lease=lease) | free(now), key=key).update(**leased(lease, now)))
 
 
 def _release(rows: QuerySet[BitbucketToken], key: str, lease: str) -> None:

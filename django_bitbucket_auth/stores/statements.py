@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -19,6 +19,9 @@ LOCK_WAIT = 3
 _PAUSES = (0.1, 0.3)
 #: Locked, cut off, out of connections, or (PostgreSQL's InternalError) read-only while another server takes over.
 _TROUBLE = (OperationalError, InterfaceError, InternalError)
+
+#: Until the end of a transaction.
+_POSTGRESQL_WAITS = f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'"
 
 T = TypeVar("T")
 
@@ -63,6 +66,16 @@ class Statements:
         return self.thread.submit(_transact, self.using, call).result()  # needs: row-locks
 
 
+def in_transaction(using: str) -> bool:
+    """Whether what is written on this thread's connection isn't committed at once, and another's would be.
+
+    Not so with SQLite, which has one writer.
+    """
+    connection = connections[using]
+    with _told():
+        return connection.vendor != "sqlite" and not connection.get_autocommit()
+
+
 @contextmanager
 def committed(using: str, seen: Callable[[], bool]) -> Iterator[Statements]:
     """How to run statements that have to be committed at once.
@@ -71,10 +84,7 @@ def committed(using: str, seen: Callable[[], bool]) -> Iterator[Statements]:
     query ``seen`` says that others don't see yet what it is about, since this very transaction has inserted it.
     """
     here = Statements(using)
-    connection = connections[using]
-    with _told():
-        autocommit = connection.get_autocommit()
-    if connection.vendor == "sqlite" or autocommit:
+    if not in_transaction(using):
         yield here
         return
     with ExitStack() as stack:  # needs: row-locks
@@ -98,29 +108,51 @@ def _own_connection(using: str) -> Iterator[Statements]:  # needs: row-locks
 
 
 def _prepare(using: str) -> None:  # needs: row-locks
-    connection = connections[using]
-    connection.set_autocommit(True)  # the setting may say otherwise, and nothing here would be committed
-    if connection.vendor == "mysql":  # needs: mysql
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, lock_wait_timeout = {LOCK_WAIT}")
+    connections[using].set_autocommit(True)  # the setting may say otherwise, and nothing here would be committed
 
 
 def _transact(using: str, call: Callable[[], T]) -> T:
     connection = connections[using]
     try:
-        ours = connection.get_autocommit()
-        with transaction.atomic(using=using):
-            if ours and connection.vendor == "postgresql":  # needs: postgresql
-                # Until the end of this transaction; a caller's keeps what it has.
-                with connection.cursor() as cursor:
-                    cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'")
-            return call()
+        # In a caller's transaction what it has said of waiting holds.
+        if not connection.get_autocommit():
+            return _atomically(using, call)
+        if connection.vendor == "mysql":  # needs: mysql
+            with _mysql_waits(using):
+                return _atomically(using, call)
+        return _atomically(using, call, _POSTGRESQL_WAITS if connection.vendor == "postgresql" else "")
     except _TROUBLE:
         if not connection.in_atomic_block and connection.connection is not None and not connection.is_usable():
             # It broke, perhaps while Bitbucket was waited for, and a new pair is at stake: the next try opens another.
-            # (With PostgreSQL it breaks inside of the transaction, and then Django closes it.)
-            connection.close()  # needs: mysql
+            connection.close()  # needs: row-locks
         raise
+
+
+def _atomically(using: str, call: Callable[[], T], first: str = "") -> T:
+    with transaction.atomic(using=using):
+        if first:  # needs: postgresql
+            with connections[using].cursor() as cursor:
+                cursor.execute(first)
+        return call()
+
+
+@contextmanager
+def _mysql_waits(using: str) -> Iterator[None]:  # needs: mysql
+    """A session's own waits, for as long as this lasts: here they are not a transaction's."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SET @bitbucket_auth_row = @@SESSION.innodb_lock_wait_timeout, @bitbucket_auth_table = "
+            f"@@SESSION.lock_wait_timeout, SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, "
+            f"SESSION lock_wait_timeout = {LOCK_WAIT}"
+        )
+        try:
+            yield
+        finally:
+            with suppress(*_TROUBLE):  # it broke
+                cursor.execute(
+                    "SET SESSION innodb_lock_wait_timeout = @bitbucket_auth_row, "
+                    "SESSION lock_wait_timeout = @bitbucket_auth_table"
+                )
 
 
 @contextmanager
