@@ -20,7 +20,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from .. import conf
 from ..exceptions import NotConnected, ReauthenticationRequired
-from ..flight import DEADLINE, Flight
+from ..flight import Flight
 from ..models import BitbucketAccount, BitbucketToken, storable
 from ..stores import database
 from ..stores.base import LEASE
@@ -32,12 +32,19 @@ _ANEW = ("client_credentials", "bitbucket_jwt")
 
 
 @dataclass(slots=True)
+class Claim:
+    """A lease of some tokens, and until when it lasts (``time.monotonic()``)."""
+
+    lease: str
+    until: float
+
+
+@dataclass(slots=True)
 class Claimed:
     """A token whose lease is ours."""
 
     row: BitbucketToken
-    lease: str
-    until: float
+    claim: Claim
 
 
 @dataclass(slots=True)
@@ -86,9 +93,9 @@ class Renewals:
         Raises:
             BitbucketAuthError: Bitbucket is out of reach, or doesn't take our client.
         """
-        row = claimed.row
+        row, claim = claimed.row, claimed.claim
         token = row.reveal()
-        if token is None or not token.refresh_token or not self._still_ours(claimed):
+        if token is None or not token.refresh_token:
             return "skipped"
         store = database.AccountTokenStore(row.account) if row.account else database.DatabaseTokenStore()
         flight = Flight(
@@ -99,18 +106,19 @@ class Renewals:
             account=row.account,
         )
         try:
-            with store.holding(row.key, claimed.lease) as held:
-                flight.renew(held, token)
+            with store.holding(row.key, claim.lease, claim.until) as held:
+                renewed = flight.renew(held, token)
         except ReauthenticationRequired:
             return "refused"
         except NotConnected:
             return "skipped"
-        return "renewed"
+        return "renewed" if renewed else "skipped"
 
     def give_back(self, claimed: Claimed) -> None:
-        """Let others have it, and what was claimed along with it, at once."""
-        claimed.until = 0
-        database.all_rows().filter(lease=claimed.lease).update(lease="", lease_until=None)
+        """Let others have it, and what was claimed along with it, at once: as if the lease had lapsed."""
+        claimed.claim.until = 0
+        lapsed = storable(datetime.now(UTC) - timedelta(seconds=1))
+        database.all_rows().filter(lease=claimed.claim.lease).update(lease_until=lapsed)
 
     def _claim(self) -> list[Claimed] | None:
         lease, now = secrets.token_hex(16), datetime.now(UTC)
@@ -125,18 +133,9 @@ class Renewals:
         if not found:
             return None
         self._last = found[-1]
-        until = time.monotonic() + LEASE
+        claim = Claim(lease, time.monotonic() + LEASE)
         rows = database.all_rows().filter(lease=lease, pk__in=found).select_related("account__user").order_by("pk")
-        return [Claimed(row, lease, until) for row in rows]
-
-    def _still_ours(self, claimed: Claimed) -> bool:
-        """Whether the lease lasts for the renewal; one that hardly does is prolonged, if nobody has taken it over."""
-        if claimed.until - time.monotonic() > DEADLINE:
-            return True
-        now, claimed.until = datetime.now(UTC), time.monotonic() + LEASE
-        same = database.all_rows().filter(pk=claimed.row.pk, version=claimed.row.version)
-        mine = same.filter(Q(lease=claimed.lease) | database.free(now))
-        return bool(mine.update(**database.leased(claimed.lease, now)))
+        return [Claimed(row, claim) for row in rows]
 
 
 def _of_active_people(rows: QuerySet[BitbucketToken]) -> QuerySet[BitbucketToken]:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_bitbucket_auth import conf
 from django_bitbucket_auth.exceptions import (
     BitbucketAuthError,
+    BitbucketUnavailable,
     ClientRefused,
     ConfigurationError,
     RateLimited,
@@ -24,6 +25,7 @@ from django_bitbucket_auth.management.renewals import Claimed, Renewals
 MOST_FAULTS = 3
 #: Most seconds that a rate limit is waited for.
 MOST_WAIT = 120
+MOST_SECONDS = 10 * 366 * 86400
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -62,19 +64,20 @@ class Command(BaseCommand):
             return
         counts: Counter[str] = Counter()
         progress = Progress(min(number, most or number), self.stderr)
-        problem = ""
+        problems = []
         try:
             for renewals in providers:
-                self._renew_all(renewals, counts, progress, most)
-        except Stopped as stop:
-            problem = str(stop)
+                try:
+                    self._renew_all(renewals, counts, progress, most)
+                except Stopped as stop:
+                    problems.append(f"{renewals.alias}: {stop}")
         except KeyboardInterrupt:
-            problem = "Interrupted."
+            problems.append("Interrupted.")
         finally:
             progress.close()
         self.stdout.write(", ".join(f"{counts[what]} {what}" for what in ("renewed", "refused", "skipped", "failed")))
-        if problem or counts["failed"]:
-            raise CommandError(f"{problem} Run it again later for the others.".lstrip())
+        if problems or counts["failed"]:
+            raise CommandError(" ".join([*problems, "Run it again later for the others."]))
 
     def _renew_all(self, renewals: Renewals, counts: Counter[str], progress: Progress, most: int | None) -> None:
         faults, claimed = 0, None
@@ -83,17 +86,18 @@ class Command(BaseCommand):
                 if most is not None and counts.total() >= most:
                     return
                 result = self._renew(renewals, claimed)
-                counts[result] += 1
+                counts["failed" if result == "down" else result] += 1
                 progress.step()
-                faults = faults + 1 if result == "failed" else 0
+                # What Bitbucket says of one token is nothing against the next one.
+                faults = faults + 1 if result == "down" else 0
                 if faults >= MOST_FAULTS:
-                    raise Stopped("Bitbucket doesn't answer as it should.")
+                    raise Stopped("Bitbucket is down, or out of reach.")
         finally:
             if claimed is not None:
                 renewals.give_back(claimed)
 
     def _renew(self, renewals: Renewals, claimed: Claimed) -> str:
-        """What came of one token: as ``Renewals.renew``, or ``"failed"``."""
+        """What came of one token: as ``Renewals.renew``, or ``"failed"``, or ``"down"`` where Bitbucket is."""
         try:
             try:
                 return renewals.renew(claimed)
@@ -110,7 +114,7 @@ class Command(BaseCommand):
             raise Stopped(f"Bitbucket doesn't take the client of the provider {renewals.alias!r}: {error}.") from None
         except BitbucketAuthError as error:
             self.stderr.write(f"{claimed.row.key}: {error}")
-            return "failed"
+            return "down" if isinstance(error, BitbucketUnavailable) else "failed"
 
 
 def seconds(text: str, option: str) -> timedelta:
@@ -119,7 +123,8 @@ def seconds(text: str, option: str) -> timedelta:
     Raises:
         CommandError: it isn't one.
     """
-    found = re.fullmatch(r"(\d{1,8})([smhd]?)", text)
-    if not found:
-        raise CommandError(f"{option} {text!r} is no time such as 90s, 30m, 2h or 60d.")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    found = re.fullmatch(r"(\d{1,10})([smhd]?)", text)
+    length = int(found[1]) * _UNITS[found[2]] if found else -1
+    if not 0 <= length <= MOST_SECONDS:
+        raise CommandError(f"{option} {text!r} is no time such as 90s, 30m, 2h or 60d, of ten years at most.")
+    return timedelta(seconds=length)
