@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from array import array
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -82,57 +83,75 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds for one step: by the clock, and of this process's CPU, which others on the machine disturb less."""
+
+    wall: float
+    cpu: float
+
+    def over(self, other: Cost) -> str:
+        """How many times the other's cost this is."""
+        return f"{self.wall / other.wall:.2f}, {self.cpu / other.cpu:.2f}"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How many, in how many seconds; one's cost in the first tenth of them, in the last, and over all; peaks in MB at a
+    tenth and at the end.
+    """
+
+    done: int
+    seconds: float
+    first: Cost
+    last: Cost
+    middle: Cost
+    early_peak: float
+    peak: float
+
+
 class Pace:
     """When each of many like steps was done, and the memory after each hundredth of them; in memory that is fixed."""
 
     def __init__(self, most: int) -> None:
-        self._times = array("d", bytes(8 * (most + 1)))
+        self._wall, self._cpu = array("d", bytes(8 * most)), array("d", bytes(8 * most))
         self._peaks: list[tuple[int, float]] = []
         self._every = max(1, most // 100)
+        self._start = time.perf_counter()
         self.done = 0
-        self._times[0] = time.perf_counter()
 
     def step(self) -> None:
         """One more is done."""
+        self._wall[self.done], self._cpu[self.done] = time.perf_counter(), time.process_time()
         self.done += 1
-        self._times[self.done] = time.perf_counter()
         if self.done % self._every == 0:
             self._peaks.append((self.done, peak_memory()))
 
     def result(self) -> Steps:
         """What came of it."""
-        early = next((peak for done, peak in self._peaks if done >= self.done / 10), 0.0)
-        # Without the first, which is also the time that it took to begin.
-        times, tenth = self._times[1 : self.done + 1], max(1, self.done // 10)
+        tenth = self.done // 10 + 1
         return Steps(
             done=self.done,
-            seconds=times[-1] - self._times[0] if times else 0.0,
-            first=_each(times[: tenth + 1]),
-            last=_each(times[-tenth - 1 :]),
-            middle=_each(times),
-            early_peak=early,
+            seconds=time.perf_counter() - self._start,
+            first=self._cost(slice(0, tenth)),
+            last=self._cost(slice(self.done - tenth, self.done)),
+            middle=self._cost(slice(0, self.done)),
+            early_peak=next((peak for done, peak in self._peaks if done >= self.done / 10), 0.0),
             peak=peak_memory(),
         )
 
-
-@dataclass(frozen=True)
-class Steps:
-    """How many, in how many seconds; seconds for one in the first tenth of them, the last, and over all; peaks in MB
-    at a tenth and at the end.
-    """
-
-    done: int
-    seconds: float
-    first: float
-    last: float
-    middle: float
-    early_peak: float
-    peak: float
+    def _cost(self, steps: slice) -> Cost:
+        return Cost(_each(self._wall[steps]), _each(self._cpu[steps]))
 
 
 def _each(times: Sequence[float]) -> float:
-    """Seconds for a step: in blocks, since some work is done for many steps at once; their median."""
+    """Seconds for a step: the median of blocks, since some work is done for ten at once."""
+    if len(times) < 2:  # another process was faster
+        return math.nan
     block = max(1, min(50, (len(times) - 1) // 2))
-    marks = times[::block]
-    blocks = [(after - before) / block for before, after in pairwise(marks)]
-    return median(blocks) if blocks else 0.0
+    return median((after - before) / block for before, after in pairwise(times[::block]))
+
+
+def mean(costs: Sequence[Cost]) -> Cost:
+    """Of several processes."""
+    return Cost(fmean(cost.wall for cost in costs), fmean(cost.cpu for cost in costs))

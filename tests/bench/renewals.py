@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django_bitbucket_auth.models import BitbucketToken
 
 from . import stock, workers
-from .measuring import Row, Setting, Steps, must
+from .measuring import Row, Setting, Steps, mean, must
 
 HOSTS = 2
 
@@ -17,12 +17,12 @@ def run(setting: Setting) -> Iterator[Row]:
     few, many = max(HOSTS * 50, setting.rows // 10), setting.rows
     before, _ = _renewed(setting, few)
     after, seconds = _renewed(setting, many)
-    last, first = _mean([one.last for one in after]), _mean([one.first for one in after])
     yield Row(f"tokens renewed by {HOSTS} hosts at once, of {many}; renewed twice", f"{many}; 0", "all; 0")
     yield Row("tokens renewed in a second", f"{many / seconds:.0f}")
-    yield Row("time for a token, in the last tenth over the first", f"{last / first:.2f}", "1")
-    ratio = _mean([one.middle for one in after]) / _mean([one.middle for one in before])
-    yield Row(f"time for a token, of {many} over of {few}", f"{ratio:.2f}", "1")
+    growth = mean([one.last for one in after]).over(mean([one.first for one in after]))
+    yield Row("time, and CPU, for a token, in the last tenth over the first", growth, "1")
+    growth = mean([one.middle for one in after]).over(mean([one.middle for one in before]))
+    yield Row(f"time, and CPU, for a token, of {many} over of {few}", growth, "1")
     yield Row(f"peak memory of a host, at a tenth and at the end of {many}", _peaks(after), "the same")
     yield Row(f"peak memory of a host, at a tenth and at the end of {few}", _peaks(before))
 
@@ -44,7 +44,3 @@ def _renewed(setting: Setting, count: int) -> tuple[list[Steps], float]:
 def _peaks(steps: list[Steps]) -> str:
     largest = max(steps, key=lambda one: one.peak)
     return f"{largest.early_peak:.1f}, {largest.peak:.1f} MB"
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
