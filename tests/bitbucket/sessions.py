@@ -42,7 +42,7 @@ class Tokens:
 
 def session_at(url: str, tokens: Any = None, *, kind: type[Provider] = CloudProvider, **keys: Any) -> BitbucketSession:
     """A session whose API is at ``url``."""
-    given = {"api_url": url, "timeout": (2, 5), "retries": 0, **keys}
+    given = {"api_url": url, "timeout": (5, 20), "retries": 0, **keys}
     return BitbucketSession(kind(settings(**given)), Tokens() if tokens is None else tokens)
 
 

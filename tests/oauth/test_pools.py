@@ -17,7 +17,7 @@ from django_bitbucket_auth.oauth.transport import Bearer, Network, close_pools, 
 
 
 def ask(url: str, name: str = "default", method: str = "GET", retries: int = 0) -> requests.Response:
-    return send(requests.Request(method, url), Network(name, timeout=(2, 2), retries=retries), Deadline(5))
+    return send(requests.Request(method, url), Network(name, timeout=(5, 20), retries=retries), Deadline(30))
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 404, 429, 500])
@@ -39,7 +39,7 @@ def test_a_connection_is_kept_for_another_persons_request_and_no_credential_with
     with Loopback(reply()) as server:
         for token in ("jane's", "joe's"):
             request = requests.Request("GET", server.url + "/", auth=Bearer(token, server.url))
-            send(request, Network("default"), Deadline(5))
+            send(request, Network("default"), Deadline(30))
         ask(server.url)
         assert server.connections == 1
         sent = [request.headers.get("authorization") for request in server.requests]

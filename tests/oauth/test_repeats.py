@@ -15,8 +15,6 @@ from django_bitbucket_auth.exceptions import BitbucketUnavailable, OAuthError
 from django_bitbucket_auth.oauth.reading import Deadline, retry_after
 from django_bitbucket_auth.oauth.transport import Network, send
 
-NETWORK = Network("default", timeout=(1, 1), retries=2)
-
 
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -27,7 +25,7 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def ask(url: str, method: str = "GET", *, retries: int = 2, deadline: float = 20) -> requests.Response:
-    network = Network("default", timeout=(1, 1), retries=retries)
+    network = Network("default", timeout=(5, 20), retries=retries)
     return send(requests.Request(method, url), network, Deadline(deadline))
 
 

@@ -16,11 +16,11 @@ from django_bitbucket_auth.exceptions import BitbucketUnavailable, ForeignURL, O
 from django_bitbucket_auth.oauth.reading import Deadline
 from django_bitbucket_auth.oauth.transport import Bearer, Network, PooledSession, send
 
-NETWORK = Network("default", timeout=(2, 2), retries=0)
+NETWORK = Network("default", timeout=(5, 20), retries=0)
 
 
 def get(url: str, network: Network = NETWORK, token: str = "the-token", api: str | None = None) -> requests.Response:
-    return send(requests.Request("GET", url, auth=Bearer(token, api or url)), network, Deadline(5))
+    return send(requests.Request("GET", url, auth=Bearer(token, api or url)), network, Deadline(30))
 
 
 @pytest.fixture
@@ -95,13 +95,13 @@ def test_a_redirect_is_not_followed(status: int, method: str) -> None:
     """A 307 would post code and client secret again, to whoever the answer names."""
     with Loopback(reply()) as elsewhere, Loopback(reply(status, headers={"Location": elsewhere.url})) as server:
         request = requests.Request(method, server.url + "/token", data="code=c", auth=HTTPBasicAuth("id", "secret"))
-        assert send(request, NETWORK, Deadline(5)).status_code == status
+        assert send(request, NETWORK, Deadline(30)).status_code == status
         assert (elsewhere.connections, len(server.requests)) == (0, 1)
 
 
 def test_a_redirect_to_the_same_place_is_not_followed() -> None:
     with Loopback(reply(307, headers={"Location": "/token"})) as server:
-        assert send(requests.Request("POST", server.url, data="code=c"), NETWORK, Deadline(5)).status_code == 307
+        assert send(requests.Request("POST", server.url, data="code=c"), NETWORK, Deadline(30)).status_code == 307
         assert len(server.requests) == 1
 
 
@@ -109,7 +109,7 @@ def test_the_endless_body_of_a_redirect_is_not_read_by_requests() -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 9000000\r\n\r\n"
     with Loopback(head + b"x" * 9_000_000) as server:
         with pytest.raises(Exception, match="body_too_large"):
-            send(requests.Request("GET", server.url), NETWORK, Deadline(5), limit=1000)
+            send(requests.Request("GET", server.url), NETWORK, Deadline(30), limit=1000)
         assert len(server.requests) == 1
 
 
@@ -125,7 +125,7 @@ def test_netrc_does_not_replace_the_credential(
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     assert requests.Session().prepare_request(requests.Request("GET", server.url)).headers["Authorization"], "a trap"
     get(server.url + "/", api=server.url)
-    send(requests.Request("GET", server.url), NETWORK, Deadline(5))
+    send(requests.Request("GET", server.url), NETWORK, Deadline(30))
     assert server.requests[0].headers["authorization"] == "Bearer the-token"
     assert "authorization" not in server.requests[1].headers
 
@@ -246,7 +246,7 @@ def test_a_token_that_can_not_stand_in_a_header_is_never_sent_nor_shown(server: 
 )
 def test_a_url_that_can_not_be_asked_is_unavailable_and_no_crash(url: str) -> None:
     with pytest.raises(BitbucketUnavailable):
-        send(requests.Request("GET", url), NETWORK, Deadline(5))
+        send(requests.Request("GET", url), NETWORK, Deadline(30))
 
 
 def test_neither_code_nor_secret_nor_token_is_logged(server: Loopback, caplog: pytest.LogCaptureFixture) -> None:
@@ -254,7 +254,7 @@ def test_neither_code_nor_secret_nor_token_is_logged(server: Loopback, caplog: p
         request = requests.Request(
             "POST", server.url, data={"code": "canary-code"}, auth=HTTPBasicAuth("id", "canary-secret")
         )
-        send(request, NETWORK, Deadline(5))
+        send(request, NETWORK, Deadline(30))
         get(server.url + "/", token="canary-token", api=server.url)
     assert len(server.requests) == 2
     assert caplog.records, "urllib3 logs at DEBUG"

@@ -25,8 +25,8 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def ask(server: Loopback, name: str = "default", **keys: object) -> requests.Response:
-    network = Network(name, timeout=(2, 2), retries=0, **keys)  # type: ignore[arg-type]
-    return send(requests.Request("GET", server.url), network, Deadline(5))
+    network = Network(name, timeout=(5, 20), retries=0, **keys)  # type: ignore[arg-type]
+    return send(requests.Request("GET", server.url), network, Deadline(30))
 
 
 def test_a_certificate_that_the_bundle_vouches_for_is_accepted(ours: tuple[str, str]) -> None:
