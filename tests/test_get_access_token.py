@@ -15,7 +15,7 @@ from django.test import Client
 from steps import code_for, start
 from stored import Overtaken, soon
 
-from django_bitbucket_auth import conf
+from django_bitbucket_auth import conf, flight
 from django_bitbucket_auth.bitbucket.connect import sign
 from django_bitbucket_auth.exceptions import (
     BitbucketUnavailable,
@@ -438,6 +438,76 @@ def test_who_waits_is_told_that_bitbucket_refused(bitbucket: BitbucketSimulator)
     with pytest.raises(ReauthenticationRequired, match="just refused"):
         get_access_token(store=store)
     assert len(bitbucket.requests_to("token")) == 1
+
+
+class Given(Shelf):
+    """A store whose lock the one before has let go of, without a new token."""
+
+    was_given_up = True
+
+
+def test_who_has_waited_for_one_who_failed_fails_with_them(bitbucket: BitbucketSimulator) -> None:
+    """Forty workers don't wait in turn for a Bitbucket that is down."""
+
+    class Waited(Queue, Given):
+        pass
+
+    with pytest.raises(BitbucketUnavailable, match="a moment ago"):
+        get_access_token(store=Waited(1))
+    assert bitbucket.requests == []
+    ended = a_record(bitbucket, refused_at=soon(-30))
+    store = Waited(1)
+    store.records["application:default"] = replace(ended, token=replace(ended.token, expires_at=soon(-1)))
+    with pytest.raises(ReauthenticationRequired, match="just refused"):
+        get_access_token(store=store)
+    assert len(bitbucket.requests) == 1
+    assert get_access_token(store=Given()).access_token  # who hasn't waited, tries
+    assert get_access_token(store=Waited(1), force_credentials=True).access_token  # and who insists
+
+
+def test_a_lock_that_does_not_last_is_not_used(bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another would send at the same time."""
+
+    class Short(Shelf):
+        tries = 2
+
+        def lasts(self, seconds: float) -> bool:
+            self.tries -= 1
+            return not self.tries
+
+    monkeypatch.setattr(flight, "TRY_EVERY", 0)
+    store = Short()
+    assert get_access_token(store=store).access_token
+    assert store.tries == 0 and len(bitbucket.requests) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Bitbucket Cloud has not taken the password grant:UserWarning")
+def test_a_dead_token_whose_grant_cannot_be_made_again_says_that_it_is_dead(bitbucket: BitbucketSimulator) -> None:
+    bitbucket.rules.retired_grants_taken = True
+    store = Shelf()
+    get_access_token(grant="password", store=store, key="jane", **PASSWORD)
+    store.end()
+    bitbucket.revoke("jane")
+    with pytest.raises(ReauthenticationRequired, match="Invalid refresh_token"):
+        get_access_token(grant="password", store=store, key="jane")
+
+
+def test_a_store_that_gives_something_else_is_told_what_to_give(bitbucket: BitbucketSimulator) -> None:
+    load: Any = lambda key: b"{}"  # noqa: E731
+    with pytest.raises(TypeError, match=r"FunctionTokenStore.load\(\) has to return a Record.*not bytes"):
+        get_access_token(store=FunctionTokenStore(load, lambda key, record: None))
+
+
+def test_a_new_token_that_cannot_be_kept_is_said_in_the_log(
+    bitbucket: BitbucketSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(Shelf):
+        def save(self, key: str, record: Record) -> None:
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        get_access_token(store=Full())
+    assert "could not be kept: OSError" in caplog.text
 
 
 def test_a_lock_that_fails_is_unavailable_or_does_not_matter_yet(bitbucket: BitbucketSimulator) -> None:

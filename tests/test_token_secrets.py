@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
+from django.views.debug import ExceptionReporter
 from stored import soon, stored
 from test_secrets import ADMINS, everything, mails
 from test_secrets import stored as kept
@@ -188,6 +189,42 @@ def test_the_mail_of_a_projects_own_bug_holds_no_secret(
     assert not [secret for secret in secrets() - {PASSWORD} if secret in haystack]
     # The page's own line is its own business; what it called shows nothing.
     assert haystack.count(PASSWORD) == 0
+
+
+def report(call: Callable[[], object]) -> str:
+    """The report that Django would mail, or show with ``DEBUG``, of what ``call`` raises."""
+    try:
+        call()
+    except Exception:
+        reporter = ExceptionReporter(None, *sys.exc_info())
+        return reporter.get_traceback_html() + reporter.get_traceback_text()
+    raise AssertionError
+
+
+def test_no_report_of_an_error_in_a_call_holds_the_token(
+    bitbucket: BitbucketSimulator, secrets: Callable[[], set[str]]
+) -> None:
+    row = stored(bitbucket)
+    reports = []
+    for ask in ("get", "json"):
+        for trouble in (bitbucket.cut, lambda endpoint: bitbucket.slow(endpoint, 1)):
+            trouble("user")
+            session = get_session(row.account)
+            reports.append(report(lambda: getattr(session, ask)("user", timeout=0.2)))  # noqa: B023
+            bitbucket.heal()
+    reports.append(report(lambda: get_session(row.account).get("https://elsewhere.example/")))
+    bitbucket.revoke("jane")
+    calls = [lambda: get_session(row.account).get("user"), lambda: get_session(row.account).json("user")]
+    reports += map(report, calls)
+    bad: Any = 5
+    reports.append(report(lambda: get_access_token(grant="bitbucket_jwt", client_key="x", shared_secret=bad)))
+    assert all("get_session" in text or "get_access_token" in text for text in reports)
+    assert (
+        "ConnectionError" in reports[0]
+        and "ReauthenticationRequired" in reports[-2]
+        and "ReauthenticationRequired" in reports[-3]
+    )
+    assert not [secret for secret in secrets() for text in reports if secret in text]
 
 
 @pytest.mark.filterwarnings(RETIRED)

@@ -17,6 +17,7 @@ from stores.keeping import (
     heard,
     held_by,
     let_go,
+    newer,
 )
 
 from django_bitbucket_auth.stores import CacheTokenStore
@@ -44,13 +45,23 @@ def test_the_lock_ends_with_its_block_even_if_that_fails(cache_store: CacheToken
     assert held_by(cache_store)
 
 
-def test_a_lock_that_is_to_linger_lasts_until_it_lapses(cache_store: CacheTokenStore) -> None:
+def test_a_lock_lasts_for_its_time(cache_store: CacheTokenStore) -> None:
     with cache_store.lock(KEY) as held:
         assert held is not None
-        held.linger()
-    assert not held_by(cache_store)
-    lapse()
-    assert held_by(cache_store)
+        assert held.lasts(LEASE - 5) and not held.lasts(LEASE + 1)
+
+
+def test_what_comes_after_the_lock_has_lapsed_does_not_replace_what_others_have_saved(
+    cache_store: CacheTokenStore,
+) -> None:
+    with cache_store.lock(KEY) as late:
+        assert late is not None
+        lapse()
+        with cache_store.lock(KEY) as held:
+            assert held is not None
+            held.save(KEY, PLAIN)
+        assert late.save(KEY, newer(PLAIN)) is False
+    assert cache_store.load(KEY) == PLAIN
 
 
 def test_a_lock_that_has_lapsed_is_somebody_elses_and_is_left_to_them(cache_store: CacheTokenStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -85,12 +86,23 @@ def test_a_mark_keeps_the_lease_until_the_end_of_the_block(kept: DatabaseTokenSt
     assert (the_row().lease, the_row().refused_at) == ("", NOW)
 
 
-def test_a_lease_that_is_to_linger_lasts_until_it_lapses(kept: DatabaseTokenStore) -> None:
+def test_a_lease_that_hardly_lasts_is_prolonged_unless_somebody_has_taken_it_over(kept: DatabaseTokenStore) -> None:
+    now = time.monotonic()
+    for lease, taken, lasts in (("mine", "mine", True), ("mine", "another", False), ("mine", "", True)):
+        BitbucketToken.objects.update(lease=taken, lease_until=datetime.now(UTC) + timedelta(seconds=LEASE))
+        with kept.holding(KEY, lease, now + 5) as held:
+            assert held.lasts(4)
+            assert held.lasts(6) is lasts
+            assert the_row().lease == (lease if lasts else taken)
+
+
+def test_who_gets_the_lock_knows_what_became_of_the_one_before(kept: DatabaseTokenStore) -> None:
+    """Who let go without a new token couldn't renew it; whose lease has lapsed has died."""
     with kept.lock(KEY) as held:
-        assert held is not None
-        held.linger()
-    assert the_row().lease != ""
-    assert not held_by(kept)
+        assert held is not None and held.was_given_up
+    BitbucketToken.objects.update(lease="dead", lease_until=datetime.now(UTC) - timedelta(seconds=1))
+    with kept.lock(KEY) as held:
+        assert held is not None and not held.was_given_up
 
 
 def test_an_answer_that_a_sign_in_overtook_is_dropped(jane: AccountTokenStore, janes_key: str) -> None:
@@ -108,14 +120,10 @@ def test_an_answer_that_a_sign_in_overtook_is_dropped(jane: AccountTokenStore, j
 def test_a_lease_that_was_claimed_for_many_is_held_for_one(kept: DatabaseTokenStore) -> None:
     kept.save("second", RECORD)
     BitbucketToken.objects.update(**database.leased("batch", datetime.now(UTC)))
-    with kept.holding(KEY, "batch") as held:
+    with kept.holding(KEY, "batch", time.monotonic() + LEASE) as held:
         assert not held_by(kept)
         held.load(KEY)
     assert (the_row().lease, the_row("second").lease) == ("", "batch")
-    BitbucketToken.objects.update(lease="batch")
-    with kept.holding(KEY, "batch") as held:
-        held.linger()
-    assert the_row().lease == "batch"
 
 
 def test_a_row_that_is_not_there_yet_is_locked_among_threads(database_store: DatabaseTokenStore) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.backends.signals import connection_created
 from logins import sign_in
 from stores.keeping import KEY, RECORD, another_process, at_once, elsewhere, heard, held_by, let_go, loaded, newer
 from stores.rows import HAS_ROW_LOCKS, renew, somebody, statements, the_row, undone
@@ -19,6 +20,7 @@ from stores.rows import HAS_ROW_LOCKS, renew, somebody, statements, the_row, und
 from django_bitbucket_auth.exceptions import BitbucketUnavailable
 from django_bitbucket_auth.models import BitbucketToken
 from django_bitbucket_auth.stores import DatabaseTokenStore
+from django_bitbucket_auth.stores.base import LEASE
 from django_bitbucket_auth.stores.database import AccountTokenStore
 from django_bitbucket_auth.stores.statements import LOCK_WAIT
 
@@ -153,9 +155,9 @@ def test_no_thread_and_no_connection_is_left(kept: DatabaseTokenStore) -> None:
 def test_in_autocommit_each_step_is_one_statement(kept: DatabaseTokenStore) -> None:
     with statements() as seen:
         assert renew(kept)
-    # PostgreSQL is told, step by step, not to wait for ever.
+    # The servers are told, step by step, not to wait for long; MariaDB also to wait as before, in the end.
     assert [verb for verb in seen if verb != "SET"] == ["UPDATE", "SELECT", "UPDATE"]
-    assert seen.count("SET") == (3 if connection.vendor == "postgresql" else 0)
+    assert seen.count("SET") == {"postgresql": 3, "mysql": 6, "sqlite": 0}[connection.vendor]
 
 
 # -- rows that are locked ----------------------------------------------------------------------------------------------
@@ -187,14 +189,49 @@ def test_a_row_that_somebody_else_has_locked_is_not_waited_for_from_within_a_tra
     assert renew(kept)
 
 
+WAITS = {
+    "postgresql": "SELECT setting FROM pg_settings WHERE name = 'lock_timeout'",
+    "mysql": "SELECT @@SESSION.innodb_lock_wait_timeout, @@SESSION.lock_wait_timeout",
+    "sqlite": "SELECT 1",
+}
+
+
+def waits() -> Any:
+    """How long this connection waits for locks."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITS[connection.vendor])
+        return cursor.fetchone()
+
+
 def test_a_row_that_somebody_else_has_locked_is_not_waited_for_in_autocommit(kept: DatabaseTokenStore) -> None:
-    if connection.vendor == "postgresql":  # needs: postgresql
+    before = waits()
+    if HAS_ROW_LOCKS:  # needs: row-locks
+        begin = time.monotonic()
         with somebody(lambda: BitbucketToken.objects.select_for_update().get()), pytest.raises(BitbucketUnavailable):
             renew(kept)
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW lock_timeout")
-            assert cursor.fetchone() == ("0",)  # the caller's is as it was
+        assert time.monotonic() - begin < 30  # MariaDB's own patience is 50 seconds
     assert renew(kept)
+    assert waits() == before  # the caller's are as they were
+
+
+def test_who_waits_in_a_transaction_opens_no_connection_at_each_look(kept: DatabaseTokenStore) -> None:
+    BitbucketToken.objects.update(lease="another", lease_until=datetime.now(UTC) + timedelta(seconds=LEASE))
+    opened: list[Any] = []
+
+    def count(**kwargs: Any) -> None:
+        opened.append(kwargs["connection"])
+
+    connection_created.connect(count)
+    try:
+        with transaction.atomic():
+            assert not any(held_by(kept) for _ in range(5))
+            assert not opened
+            BitbucketToken.objects.update(lease_until=datetime.now(UTC) - timedelta(seconds=1))
+        with transaction.atomic():
+            assert held_by(kept)
+        assert len(opened) == HAS_ROW_LOCKS
+    finally:
+        connection_created.disconnect(count)
 
 
 def test_a_table_that_the_caller_has_locked_is_not_waited_for(kept: DatabaseTokenStore) -> None:
