@@ -64,6 +64,35 @@ def test_a_token_that_can_not_be_changed_is_not_sent_again() -> None:
         assert tokens.stale == ["canary-1"] * 2
 
 
+@pytest.mark.parametrize("way", ["get", "json"])
+def test_an_address_that_refuses_each_token_uses_up_one_and_no_more(way: str) -> None:
+    """Each renewal takes a refresh token, and everybody else's access token with it."""
+
+    def script(exchange: Exchange) -> bytes:
+        return reply(401) if exchange.request.target == "/2.0/closed" else reply()
+
+    with Loopback(script) as server:
+        tokens = Tokens()
+        session = session_at(server.url, tokens)
+        for _ in range(3):
+            if way == "get":
+                assert session.get("closed").status_code == 401
+            else:
+                with pytest.raises(OAuthError, match="invalid_token"):
+                    session.json("closed")
+            assert session.json("open") == {}
+        assert [token for _, token in sent(server)] == ["1", "2", "2", "2", "2", "2", "2"]
+        assert tokens.stale == ["canary-1"]
+
+
+def test_after_a_while_a_refused_token_is_renewed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_bitbucket_auth.bitbucket.session._FUTILE", 0)
+    with Loopback(refusing("1", "2")) as server:
+        session = session_at(server.url)
+        assert [session.get("user").status_code for _ in range(2)] == [401, 200]
+        assert [token for _, token in sent(server)] == ["1", "2", "2", "3"]
+
+
 @pytest.mark.parametrize("status", [200, 204, 400, 403, 404, 407, 410])
 def test_another_answer_renews_nothing(status: int) -> None:
     with Loopback(refusing("1", status=status, body="")) as server:

@@ -16,6 +16,8 @@ from bitbucket.sessions import Tokens, session_at
 from oauth.forks import in_a_child
 from oauth.loopback import Exchange, Loopback, reply
 
+from django_bitbucket_auth.exceptions import BitbucketUnavailable
+
 THREADS = 16
 
 
@@ -117,3 +119,28 @@ def test_nothing_that_is_logged_shows_a_token(caplog: pytest.LogCaptureFixture) 
         session_at(server.url).json("user")
     assert caplog.records, "urllib3 logs at DEBUG"
     assert "canary" not in caplog.text
+
+
+def cut(exchange: Exchange) -> bytes | None:
+    """Hangs up; at ``old``, only behind a redirect."""
+    return reply(302, headers={"Location": "/2.0/new"}) if exchange.request.target == "/2.0/old" else None
+
+
+@pytest.mark.parametrize("path", ["user", "old"])
+@pytest.mark.parametrize("way", ["get", "json", "renewed"])
+def test_no_report_of_a_fault_shows_a_token(path: str, way: str) -> None:
+    """Django's shows what is in the frames that an exception went through, headers of requests included."""
+    renewed = way == "renewed"
+    with Loopback(lambda exchange: reply(401) if renewed else cut(exchange)) as server:
+        session = session_at(server.url, Tokens(BitbucketUnavailable("later")))
+        ask: Callable[[str], object] = session.json if way == "json" else session.get
+        with pytest.raises((requests.ConnectionError, BitbucketUnavailable)) as caught:
+            ask(path)
+    frames, trace = [], caught.value.__traceback__
+    while trace is not None:
+        frames.append(f"{trace.tb_frame.f_code.co_name}: {trace.tb_frame.f_locals!r}")
+        trace = trace.tb_next
+    assert len(frames) > 1
+    assert not [frame for frame in frames if "canary" in frame]
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
