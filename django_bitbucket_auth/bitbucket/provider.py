@@ -178,7 +178,8 @@ class Provider:
                 raise responses.authorization_error(query["error"], query.get("error_description", ""))
             return implicit.parse_fragment(url, state=state)
         except OAuthError as error:
-            error.hint = self.retired_grants.get("implicit", "")
+            if error.error in ("unsupported_response_type", "unauthorized_client"):
+                error.hint = self.retired_grants.get("implicit", "")
             raise
 
     def send(self, request: requests.Request) -> requests.Response:

@@ -159,6 +159,7 @@ def test_an_address_of_another_request_is_refused(bitbucket: BitbucketSimulator,
     for grant, pasted in (
         ("authorization_code", "https://testserver/done/?code=x&state=other"),
         ("authorization_code", "https://testserver/done/?code=x"),
+        ("authorization_code", "https://testserver/done/?code=x&state=\udcff"),
         ("implicit", "https://testserver/done/#access_token=x&state=other"),
     ):
         typed(pasted)

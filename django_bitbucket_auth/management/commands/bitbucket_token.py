@@ -101,7 +101,7 @@ class Command(BaseCommand):
         state, verifier = secrets.token_urlsafe(32), code_verifier()
         address = self._pasted(provider.authorization_url(options["redirect_uri"], state, verifier), options)
         answer = dict(parse_qsl(urls.query(address)))
-        if not secrets.compare_digest(answer.get("state", "").encode(), state.encode()):
+        if answer.get("state") != state:
             raise StateError("The pasted address belongs to another request.", "state_mismatch")
         if "error" in answer:
             raise authorization_error(answer["error"], answer.get("error_description", ""))
