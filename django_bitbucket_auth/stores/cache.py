@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.cache.backends.base import BaseCache
@@ -107,15 +108,23 @@ class CacheTokenStore(TokenStore):
 
 
 class _Owned(Held):
-    """The store while its lock is held. What is saved after the lock has lapsed could be older than what is there."""
+    """The store while its lock is held. It may lapse, or be evicted: then somebody else can have saved a newer pair."""
 
     def __init__(self, store: CacheTokenStore, is_owner: Callable[[], bool]) -> None:
         super().__init__(store)
         self._is_owner = is_owner
         self._until = time.monotonic() + LEASE
+        self._loaded: Any = None
+
+    def load(self, key: str) -> Any:
+        self._loaded = super().load(key)
+        return self._loaded
 
     def save(self, key: str, record: Record) -> bool | None:
-        return super().save(key, record) if self._is_owner() else False
+        # That the lock is gone is no reason alone: the pair that is there has been replaced at Bitbucket by now.
+        if not self._is_owner() and super().load(key) not in (None, self._loaded):
+            return False
+        return super().save(key, record)
 
     def lasts(self, seconds: float) -> bool:
         return time.monotonic() + seconds < self._until

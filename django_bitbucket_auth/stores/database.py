@@ -90,7 +90,7 @@ class DatabaseTokenStore(TokenStore):
                 it at the same time.
         """
         rows, lease = self._rows(key), secrets.token_hex(16)
-        if in_transaction(rows.db) and _is_leased(rows, key):  # needs: row-locks
+        if in_transaction(rows.db) and Statements(rows.db).run(partial(_is_leased, rows, key)):  # needs: row-locks
             # Without a connection of its own for each look of each who waits.
             yield None
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -115,16 +115,14 @@ def _transact(using: str, call: Callable[[], T]) -> T:
     connection = connections[using]
     try:
         # In a caller's transaction what it has said of waiting holds.
-        if not connection.get_autocommit():
-            return _atomically(using, call)
-        if connection.vendor == "mysql":  # needs: mysql
-            with _mysql_waits(using):
-                return _atomically(using, call)
-        return _atomically(using, call, _POSTGRESQL_WAITS if connection.vendor == "postgresql" else "")
+        vendor = connection.vendor if connection.get_autocommit() else ""
+        with _mysql_waits(using) if vendor == "mysql" else nullcontext():
+            return _atomically(using, call, _POSTGRESQL_WAITS if vendor == "postgresql" else "")
     except _TROUBLE:
         if not connection.in_atomic_block and connection.connection is not None and not connection.is_usable():
             # It broke, perhaps while Bitbucket was waited for, and a new pair is at stake: the next try opens another.
-            connection.close()  # needs: row-locks
+            # (With PostgreSQL it breaks inside of the transaction, and then Django closes it.)
+            connection.close()  # needs: mysql
         raise
 
 

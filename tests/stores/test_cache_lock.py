@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stores.keeping import (
     heard,
     held_by,
     let_go,
-    newer,
+    loaded,
 )
 
 from django_bitbucket_auth.stores import CacheTokenStore
@@ -60,8 +61,22 @@ def test_what_comes_after_the_lock_has_lapsed_does_not_replace_what_others_have_
         with cache_store.lock(KEY) as held:
             assert held is not None
             held.save(KEY, PLAIN)
-        assert late.save(KEY, newer(PLAIN)) is False
+        assert late.save(KEY, replace(PLAIN, client_id="late")) is False
     assert cache_store.load(KEY) == PLAIN
+
+
+@pytest.mark.parametrize("also_the_token", [False, True])
+def test_what_comes_after_the_lock_was_evicted_is_kept_if_nobody_has_saved_another(
+    cache_store: CacheTokenStore, also_the_token: bool
+) -> None:
+    cache_store.save(KEY, PLAIN)
+    with cache_store.lock(KEY) as held:
+        assert held is not None and held.load(KEY) == PLAIN
+        lapse()
+        if also_the_token:
+            caches["shared"].clear()
+        assert held.save(KEY, replace(PLAIN, client_id="late")) is not False
+    assert loaded(cache_store).client_id == "late"
 
 
 def test_a_lock_that_has_lapsed_is_somebody_elses_and_is_left_to_them(cache_store: CacheTokenStore) -> None:

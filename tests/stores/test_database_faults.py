@@ -88,6 +88,20 @@ def test_faults_in_autocommit_are_no_others(kept: DatabaseTokenStore) -> None:
     assert (the_row().version, the_row().lease) == (3, "")
 
 
+@in_autocommit
+def test_a_look_for_a_lease_that_fails_is_unavailable_and_the_callers_transaction_is_usable(
+    kept: DatabaseTokenStore,
+) -> None:
+    if HAS_ROW_LOCKS:  # needs: row-locks
+        with transaction.atomic():
+            with statements_fail('"lease_until" >= ', OperationalError("locked"), 3):
+                with pytest.raises(BitbucketUnavailable):
+                    held_by(kept)
+                assert held_by(kept)
+            User.objects.create_user("jane")
+    assert held_by(kept)
+
+
 def test_a_bug_is_no_fault(kept: DatabaseTokenStore) -> None:
     with statements_fail(LEASE, ProgrammingError("no such column")), pytest.raises(ProgrammingError):
         renew(kept)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, models
 from django.test import override_settings
 from logins import NAMESAKE, sign_in
 from stores.keeping import KEY, PLAIN, RECORD, loaded, newer
 from stores.rows import columns, the_row
 
+from django_bitbucket_auth.exceptions import NotConnected
 from django_bitbucket_auth.models import BitbucketToken
 from django_bitbucket_auth.stores import DatabaseTokenStore, database
 from django_bitbucket_auth.stores.database import AccountTokenStore
@@ -60,6 +62,17 @@ def test_an_accounts_store_has_no_other_row(jane: AccountTokenStore, janes_key: 
     assert columns() == before
     jane.delete(janes_key)
     assert not BitbucketToken.objects.filter(key=janes_key).exists()
+
+
+def test_an_inactive_users_token_is_not_used(jane: AccountTokenStore, janes_key: str) -> None:
+    User.objects.update(is_active=False)
+    with pytest.raises(NotConnected, match="inactive"):
+        jane.load(janes_key)
+    with jane.lock(janes_key) as held:
+        assert held is not None
+        with pytest.raises(NotConnected, match="inactive"):
+            held.load(janes_key)
+    assert the_row(janes_key).lease == ""
 
 
 @each_use
