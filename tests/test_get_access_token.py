@@ -15,7 +15,7 @@ from django.test import Client
 from steps import code_for, start
 from stored import Overtaken, soon
 
-from django_bitbucket_auth import conf, flight
+from django_bitbucket_auth import conf, flight, tokens
 from django_bitbucket_auth.bitbucket.connect import sign
 from django_bitbucket_auth.exceptions import (
     BitbucketUnavailable,
@@ -421,6 +421,30 @@ def test_who_waits_gets_the_token_that_the_other_got(bitbucket: BitbucketSimulat
     store = Queue(2, lambda store: store.records.update({"application:default": record}))
     assert get_access_token(store=store) == record.token
     assert len(bitbucket.requests_to("token")) == 1
+
+
+def test_who_waits_looks_more_often_than_it_tries(bitbucket: BitbucketSimulator) -> None:
+    """A try may cost a connection."""
+    record = a_record(bitbucket)
+
+    class Slow(Queue):
+        looks = 0
+
+        def load(self, key: str) -> Record | None:
+            self.looks += 1
+            return record if self.looks == 5 else None
+
+    store = Slow(9)
+    assert get_access_token(store=store) == record.token
+    assert store.tries == 8  # one of nine
+
+
+def test_what_is_kept_for_one_session_is_locked_among_its_threads() -> None:
+    store = tokens._Memory()
+    with store.lock("key") as first, store.lock("key") as second:
+        assert first is store and second is None
+    with store.lock("key") as third:
+        assert third is store
 
 
 def test_who_forces_waits_for_its_own_turn(bitbucket: BitbucketSimulator) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.http import HttpRequest, HttpResponse
@@ -193,12 +194,10 @@ def test_the_mail_of_a_projects_own_bug_holds_no_secret(
 
 def report(call: Callable[[], object]) -> str:
     """The report that Django would mail, or show with ``DEBUG``, of what ``call`` raises."""
-    try:
+    with pytest.raises((BitbucketAuthError, requests.RequestException, TypeError)) as caught:
         call()
-    except Exception:
-        reporter = ExceptionReporter(None, *sys.exc_info())
-        return reporter.get_traceback_html() + reporter.get_traceback_text()
-    raise AssertionError
+    reporter = ExceptionReporter(None, caught.type, caught.value, caught.tb)
+    return reporter.get_traceback_html() + reporter.get_traceback_text()
 
 
 def test_no_report_of_an_error_in_a_call_holds_the_token(
