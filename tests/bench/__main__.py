@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
@@ -27,6 +28,8 @@ def main() -> int:
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     rows = arguments.rows or (2_000 if arguments.small else 100_000)
+    # Who stops it leaves no database behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     for name in _VARIABLES:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
@@ -48,10 +51,12 @@ def _run(names: list[str] | tuple[str, ...], bitbucket: Bitbucket, rows: int, sm
 
     django.setup()
     before = settings.DATABASES["default"]["NAME"]
-    os.environ["BENCH_DATABASE"] = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     found: list[Row] = []
     failed = []
     try:
+        os.environ["BENCH_DATABASE"] = connection.creation.create_test_db(
+            verbosity=0, autoclobber=True, serialize=False
+        )
         for name in names:
             start = time.monotonic()
             try:
@@ -63,7 +68,8 @@ def _run(names: list[str] | tuple[str, ...], bitbucket: Bitbucket, rows: int, sm
                 failed.append(name)
             print(f"[{name}: {time.monotonic() - start:.0f} s]", file=sys.stderr)
     finally:
-        connection.creation.destroy_test_db(before, verbosity=0)
+        if connection.settings_dict["NAME"] != before:  # else none was made
+            connection.creation.destroy_test_db(before, verbosity=0)
     print(_table(found, f"Django {django.get_version()}, {connection.vendor}, {rows} rows"))
     for name in failed:
         print(f"FAILED: {name}", file=sys.stderr)

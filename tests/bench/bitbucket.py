@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.managers import BaseManager
 from typing import cast
@@ -118,4 +118,5 @@ def elsewhere() -> Iterator[Bitbucket]:
         try:
             yield bitbucket
         finally:
-            bitbucket.stop()
+            with suppress(OSError, EOFError):  # who stops the bench may have stopped it, too
+                bitbucket.stop()

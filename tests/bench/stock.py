@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -60,8 +61,12 @@ def one(answer: Mapping[str, object], *, ended: bool = False) -> User:
 
 
 def _account(user: User, uid: str) -> BitbucketAccount:
-    instance = conf.provider(conf.provider_settings()).instance
-    return BitbucketAccount(user=user, provider=conf.DEFAULT_ALIAS, instance=instance, uid=uid)
+    return BitbucketAccount(user=user, provider=conf.DEFAULT_ALIAS, instance=_instance(), uid=uid)
+
+
+@cache
+def _instance() -> str:
+    return conf.provider(conf.provider_settings()).instance
 
 
 def _token(account: BitbucketAccount, token: Token) -> BitbucketToken:
