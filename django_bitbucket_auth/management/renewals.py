@@ -27,6 +27,8 @@ from ..stores.base import LEASE
 
 #: Tokens that are claimed at a time: so few that a host which dies keeps hardly any from the others, for seconds.
 CLAIM = 10
+#: Due tokens that are looked up at a time.
+PAGE = 1000
 #: Grants whose tokens have no refresh token: they are got anew by who needs them.
 _ANEW = ("client_credentials", "bitbucket_jwt")
 
@@ -60,7 +62,6 @@ class Renewals:
     unused: timedelta
     configuration: conf.ProviderSettings = field(init=False)
     instance: str = field(init=False)
-    _last: int = 0
 
     def __post_init__(self) -> None:
         self.configuration = conf.provider_settings(self.alias)
@@ -83,8 +84,8 @@ class Renewals:
 
     def claimed(self) -> Iterator[Claimed]:
         """Each due token that nobody else is renewing, claimed shortly before."""
-        while (some := self._claim()) is not None:
-            yield from some
+        for some in self._candidates():
+            yield from self._claim(some)
 
     def renew(self, claimed: Claimed) -> str:
         """Renew one: ``"renewed"``, ``"refused"`` (Bitbucket says it is dead), or ``"skipped"`` (there is nothing to
@@ -120,19 +121,30 @@ class Renewals:
         lapsed = storable(datetime.now(UTC) - timedelta(seconds=1))
         database.all_rows().filter(lease=claimed.claim.lease).update(lease_until=lapsed)
 
-    def _claim(self) -> list[Claimed] | None:
+    def _candidates(self) -> Iterator[list[int]]:
+        """The due rows' numbers, so many as are claimed together at a time; each once.
+
+        What is due is asked for a page at a time: as long as a database hasn't counted a new table, it may answer that
+        by going through all of it.
+        """
+        last = 0
+        while page := list(self.due().filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:PAGE]):
+            last = page[-1]
+            some = [page[start : start + CLAIM] for start in range(0, len(page), CLAIM)]
+            # In an order of its own for each host: they get into each other's way less.
+            secrets.SystemRandom().shuffle(some)
+            yield from some
+
+    def _claim(self, candidates: list[int]) -> list[Claimed]:
         lease, now = secrets.token_hex(16), datetime.now(UTC)
-        rows = self.due().filter(database.free(now), pk__gt=self._last).order_by("pk")
+        rows = self.due().filter(database.free(now), pk__in=candidates)
         features = connections[rows.db].features
         # SQLite has one writer and no row locks: there the UPDATE alone decides.
         with transaction.atomic(using=rows.db) if features.has_select_for_update else nullcontext():
             rows = rows.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
-            found = list(rows.values_list("pk", flat=True)[:CLAIM])
+            found = list(rows.values_list("pk", flat=True))
             ours = database.all_rows().filter(database.free(now), pk__in=found)
             ours.update(**database.leased(lease, now))
-        if not found:
-            return None
-        self._last = found[-1]
         claim = Claim(lease, time.monotonic() + LEASE)
         rows = database.all_rows().filter(lease=lease, pk__in=found).select_related("account__user").order_by("pk")
         return [Claimed(row, claim) for row in rows]

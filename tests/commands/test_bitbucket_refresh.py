@@ -354,6 +354,15 @@ def test_what_is_due_is_gone_through_once_even_if_nothing_comes_of_it(bitbucket:
     assert renewals(bitbucket) == work.CLAIM + 3
 
 
+def test_all_that_is_due_is_found_however_many_pages_that_are(
+    bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "PAGE", 5)
+    monkeypatch.setattr(work, "CLAIM", 2)
+    crowd(bitbucket, 12, ended=True)
+    assert run("--within=1m") == "12 renewed, 0 refused, 0 skipped, 0 failed"
+
+
 def test_work_for_a_token_does_not_grow_with_their_number(bitbucket: BitbucketSimulator) -> None:
     costs = []
     for number in (work.CLAIM, 3 * work.CLAIM):
