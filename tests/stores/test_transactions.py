@@ -142,6 +142,27 @@ def test_what_is_told_is_told_when_it_is_committed(kept: DatabaseTokenStore) -> 
     assert told[-1] == "inserted here"
 
 
+def own_connections() -> int:
+    """How many threads of the store's hold one."""
+    return len([thread for thread in threading.enumerate() if thread.name.startswith("bitbucket-auth")])
+
+
+def test_a_second_connection_is_held_only_where_it_is_of_use(kept: DatabaseTokenStore) -> None:
+    with kept.lock(KEY):
+        assert own_connections() == 0
+    with transaction.atomic():
+        kept.save("inserted here", RECORD)
+        before = waits()
+        for key in ("inserted here", "absent"):
+            with kept.lock(key) as held:
+                assert held is not None
+                assert own_connections() == 0
+        assert waits() == before  # the caller's transaction waits as long as it did
+        with kept.lock(KEY):
+            assert own_connections() == HAS_ROW_LOCKS
+    assert own_connections() == 0
+
+
 def test_no_thread_and_no_connection_is_left(kept: DatabaseTokenStore) -> None:
     before = threading.active_count()
     with transaction.atomic():
