@@ -137,15 +137,17 @@ class Renewals:
 
     def _claim(self, candidates: list[int]) -> list[Claimed]:
         lease, now = secrets.token_hex(16), datetime.now(UTC)
+        # From before the UPDATE, which may wait for other writers: as the lease is counted in the database.
+        claim = Claim(lease, time.monotonic() + LEASE)
         rows = self.due().filter(database.free(now), pk__in=candidates)
         features = connections[rows.db].features
         # SQLite has one writer and no row locks: there the UPDATE alone decides.
         with transaction.atomic(using=rows.db) if features.has_select_for_update else nullcontext():
             rows = rows.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
             found = list(rows.values_list("pk", flat=True))
-            ours = database.all_rows().filter(database.free(now), pk__in=found)
+            # Due still: without row locks, another may have claimed and renewed one since it was found.
+            ours = self.due().filter(database.free(now), pk__in=found)
             ours.update(**database.leased(lease, now))
-        claim = Claim(lease, time.monotonic() + LEASE)
         rows = database.all_rows().filter(lease=lease, pk__in=found).select_related("account__user").order_by("pk")
         return [Claimed(row, claim) for row in rows]
 

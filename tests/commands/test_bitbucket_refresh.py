@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -325,6 +326,25 @@ def test_two_hosts_at_once_never_renew_one_twice(bitbucket: BitbucketSimulator) 
     assert renewals(bitbucket) == number
     assert set(BitbucketToken.objects.values_list("version", "lease")) == {(2, "")}
     assert len([1 for renewed, *_ in found if renewed]) > 1  # they shared the work
+
+
+# Elsewhere a row that was looked at is locked until it is claimed.
+if connection.vendor == "sqlite":  # needs: sqlite
+
+    def test_what_another_renews_between_look_and_claim_is_not_renewed_again(bitbucket: BitbucketSimulator) -> None:
+        row = stored(bitbucket, ended=True)
+        others: list[Callable[[], object]] = [lambda: run("--within=1m")]
+
+        def execute(step: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+            for other in others[: sql.startswith("UPDATE")]:
+                others.clear()
+                other()
+            return step(sql, params, many, context)
+
+        with connection.execute_wrapper(execute):
+            assert run("--within=1m") == "0 renewed, 0 refused, 0 skipped, 0 failed"
+        row.refresh_from_db()
+        assert (renewals(bitbucket), row.version) == (1, 2)
 
 
 def test_a_lease_that_somebody_took_over_is_not_used(bitbucket: BitbucketSimulator) -> None:
