@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, cast
+from urllib.request import getproxies, getproxies_environment
 
 import requests
 from requests.auth import AuthBase
@@ -115,7 +116,15 @@ class PooledSession(requests.Session):
 
     def proxies_for(self, url: str) -> dict[str, str]:
         """The configured proxies, else the environment's."""
-        return dict(self.network.proxies) or get_environ_proxies(url)
+        return dict(self.network.proxies) or _environment_proxies(url)
+
+
+def _environment_proxies(url: str) -> dict[str, str]:
+    # requests goes through the whole environment twice to find nothing: up to a third of what a call costs. Where the
+    # system itself may name a proxy (macOS, Windows), it is asked all the same.
+    if getproxies is getproxies_environment and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return {}
+    return get_environ_proxies(url)
 
 
 class _Session(PooledSession):

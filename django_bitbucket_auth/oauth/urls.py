@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 _PORTS = {"https": 443, "http": 80}
@@ -36,7 +37,11 @@ def host(url: str) -> str:
     Raises:
         ValueError: it has none.
     """
-    name = split(url).hostname or ""
+    return _host(split(url))
+
+
+def _host(parts: SplitResult) -> str:
+    name = parts.hostname or ""
     if name.isascii():
         return name
     import idna
@@ -46,8 +51,11 @@ def host(url: str) -> str:
 
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port, comparable (RFC 6454, 4)."""
-    parts = split(url)
-    return parts.scheme, host(url), parts.port or _PORTS[parts.scheme]
+    return _origin(split(url))
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    return parts.scheme, _host(parts), parts.port or _PORTS[parts.scheme]
 
 
 def query(url: str) -> str:
@@ -102,8 +110,15 @@ def within(url: str, prefix: str) -> bool:
     """
     try:
         parts = split(url)
-        if "@" in parts.netloc or origin(url) != origin(prefix) or _SLIPPERY.search(parts.path):
+        place, path = _beginning(prefix)
+        if "@" in parts.netloc or _origin(parts) != place or _SLIPPERY.search(parts.path):
             return False
-        return parts.path.startswith(split(prefix).path.rstrip("/") + "/")
+        return parts.path.startswith(path)
     except ValueError:
         return False
+
+
+@lru_cache(maxsize=16)  # of the few API_URLs, asked for with each request
+def _beginning(prefix: str) -> tuple[tuple[str, str, int], str]:
+    parts = split(prefix)
+    return _origin(parts), parts.path.rstrip("/") + "/"
