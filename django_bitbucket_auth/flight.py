@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from django.dispatch import Signal
 
-from . import conf
+from . import conf, pauses
 from .conf import ProviderSettings
 from .exceptions import BitbucketUnavailable, NotConnected, OAuthError, ReauthenticationRequired
 from .oauth.grants import Grant, RefreshToken
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_bitbucket_auth")
 
-#: In this process, for some tokens: until when Bitbucket isn't asked to renew them, by those who can do without; and by
-#: all others either, where there is the error that they would get.
-_pauses: dict[int, tuple[float, OAuthError | BitbucketUnavailable | None]] = {}
-_MOST_PAUSES = 1000
-
 #: Seconds before its end at which a token is renewed: those who find the renewal under way go on with the old one.
 EARLY = 300
 #: Seconds before its end from which on a token isn't used any more: it has to last for the way to Bitbucket.
@@ -52,10 +47,6 @@ LATE = 10
 DEADLINE = 15
 #: Most seconds that the others wait for it: the lease of a process that died, and another's try.
 PATIENCE = 45
-#: Seconds after which a token is tried again that works for a while yet, or that Bitbucket has refused twice.
-PAUSE = 20
-#: Most seconds for which Bitbucket's wish to be left alone is heeded without looking whether it still holds.
-MOST_PAUSE = 60
 #: Seconds between two tries to get the lock, which may cost a connection; the token is looked at more often.
 TRY_EVERY = 2
 #: Seconds between two refusals that together mean that a token is lost (a single one can be a passing fault).
@@ -102,7 +93,7 @@ class Flight:
         if is_good(record, stale):
             return record
         turn = _Turn(self, stale, force, spare=record if is_good(record, stale, LATE) else None)
-        if turn.spare is not None and _is_paused(turn.spare.token):
+        if turn.spare is not None and pauses.is_paused(turn.spare.token):
             return turn.spare
         if turn.spare is None and record is not None:
             self._give_up(record)
@@ -116,7 +107,7 @@ class Flight:
         """Raise what is known without asking anybody: the token is called for again and again, perhaps."""
         if self.grant is None and (refusal := self.cannot_refresh(record)):
             raise refusal
-        if error := _binding(record.token):
+        if error := pauses.binding(record.token):
             raise error
 
     def _in_turn(self, turn: _Turn, record: Record | None) -> Record:
@@ -213,9 +204,9 @@ class _Turn:
         except (BitbucketUnavailable, OAuthError) as error:
             if self.spare is None:
                 if current is not None:
-                    _heed(current, error)
+                    pauses.heed(current, error)
                 raise
-            _pause(self.spare.token, PAUSE)
+            pauses.pause(self.spare.token)
             logger.info("The token %s could not be renewed, and is good for a while yet: %s", flight.key, error)
             return self.spare
         if self._saved(held, replace(fresh, version=found.version if found else None)) is False:
@@ -339,37 +330,6 @@ def early(record: Record) -> float:
     if record.token.expires_at is None or record.obtained_at is None:
         return EARLY
     return min(EARLY, max(0, (record.token.expires_at - record.obtained_at).total_seconds() / 4))
-
-
-def _heed(current: Record, error: OAuthError | BitbucketUnavailable) -> None:
-    """Leave Bitbucket alone where it says for how long, and with a pair that it has refused before."""
-    if isinstance(error, BitbucketUnavailable):
-        if error.retry_after:
-            _pause(current.token, min(error.retry_after, MOST_PAUSE), error)
-    elif isinstance(error, ReauthenticationRequired) and current.refused_at is not None:
-        _pause(current.token, PAUSE, error)
-
-
-def _pause(token: Token, seconds: float, error: OAuthError | BitbucketUnavailable | None = None) -> None:
-    if len(_pauses) >= _MOST_PAUSES:
-        _pauses.clear()  # a pause that is forgotten costs a request
-    _pauses[hash(token.access_token)] = time.monotonic() + seconds, error
-
-
-def _is_paused(token: Token) -> bool:
-    until, _ = _pauses.get(hash(token.access_token), (0, None))
-    return time.monotonic() < until
-
-
-def _binding(token: Token) -> Exception | None:
-    """The error of a pause that binds those, too, who can't do without."""
-    until, error = _pauses.get(hash(token.access_token), (0, None))
-    left = until - time.monotonic()
-    if left <= 0 or error is None:
-        return None
-    if isinstance(error, BitbucketUnavailable):
-        return type(error)(str(error), left, error.status)
-    return type(error)(error.error, error.description, error.status, reason=error.reason)
 
 
 def _refused_just_now() -> ReauthenticationRequired:

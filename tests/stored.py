@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -15,9 +16,12 @@ from django_bitbucket_auth.bitbucket import CloudProvider
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.oauth.grants import Grant
 from django_bitbucket_auth.oauth.token import Token
-from django_bitbucket_auth.testing import BitbucketSimulator
+from django_bitbucket_auth.stores import Record, TokenStore
+from django_bitbucket_auth.testing import BitbucketSimulator, SimulatorRequest
 
 LONG_AGO = timedelta(days=1)
+#: Jane's, where passwords are still taken.
+PASSWORD: dict[str, Any] = {"username": "jdoe", "password": "password-of-jane"}
 
 
 def stored(
@@ -86,3 +90,34 @@ def take_turns() -> None:
     for act in Overtaken.acts[:1]:
         Overtaken.acts.remove(act)
         act()
+
+
+class Shelf(TokenStore):
+    """Two methods are all that a store needs."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+
+    def load(self, key: str) -> Record | None:
+        return self.records.get(key)
+
+    def save(self, key: str, record: Record) -> None:
+        self.records[key] = record
+
+    def end(self) -> None:
+        """Let every access token run out."""
+        for key, record in self.records.items():
+            self.records[key] = replace(record, token=replace(record.token, expires_at=soon(-1)))
+
+
+def owner(bitbucket: BitbucketSimulator, token: Token) -> Any:
+    """Whom a token stands for, as Bitbucket says."""
+    headers = {"host": "127.0.0.1", "authorization": f"Bearer {token.access_token}"}
+    body = bitbucket.handle(SimulatorRequest("GET", "/2.0/user", headers=headers)).json()
+    assert isinstance(body, dict)
+    return body.get("username") or body.get("type") or body
+
+
+def jwt_arguments(bitbucket: BitbucketSimulator) -> dict[str, Any]:
+    client = bitbucket.client
+    return {"app_key": client.app_key, "client_key": client.client_key, "shared_secret": client.shared_secret}

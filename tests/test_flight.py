@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 from stored import Overtaken, renewals, soon, stored
 
-from django_bitbucket_auth import conf, flight, tokens
+from django_bitbucket_auth import conf, flight, pauses, tokens
 from django_bitbucket_auth.api import get_session
 from django_bitbucket_auth.exceptions import (
     BitbucketUnavailable,
@@ -244,7 +244,7 @@ def test_who_is_refused_with_a_token_that_could_not_be_renewed_learns_it_at_once
 def test_pauses_are_forgotten_when_there_are_many(
     bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flight, "_MOST_PAUSES", 1)
+    monkeypatch.setattr(pauses, "_MOST_PAUSES", 1)
     bitbucket.fail("token", 503)
     rows = [stored(bitbucket, person, expires_at=soon(60)) for person in ("jane", "outsider")]
     for row in (rows[0], rows[0], rows[1], rows[0]):
@@ -253,7 +253,7 @@ def test_pauses_are_forgotten_when_there_are_many(
 
 
 def test_a_pause_ends(bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flight, "PAUSE", 0)
+    monkeypatch.setattr(pauses, "PAUSE", 0)
     row = stored(bitbucket, expires_at=soon(60))
     bitbucket.fail("token", 503, times=1)
     for _ in range(2):
@@ -275,7 +275,7 @@ def test_a_token_that_has_ended_is_unavailable_while_it_cannot_be_renewed(
         use(row)
     assert 25 < (caught.value.retry_after or 0) < 30 and caught.value.status == 429
     assert renewals(bitbucket) == 1
-    monkeypatch.setattr(flight, "_pauses", {})
+    monkeypatch.setattr(pauses, "_pauses", {})
     assert use(row) == "jdoe"
 
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
-from test_get_access_token import jwt_arguments, owner
+from stored import jwt_arguments, owner
 
 from django_bitbucket_auth import conf
 from django_bitbucket_auth.bitbucket.connect import sign
