@@ -6,9 +6,8 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any
 
 from django.core.cache import InvalidCacheBackendError, caches
@@ -23,6 +22,7 @@ from .base import LEASE, Held, Record, TokenStore
 logger = logging.getLogger("django_bitbucket_auth")
 
 _PURPOSE = "token cache"
+_NOT_ASKED = object()
 
 
 class CacheTokenStore(TokenStore):
@@ -85,10 +85,10 @@ class CacheTokenStore(TokenStore):
             yield None
             return
         try:
-            yield _Owned(self, partial(self._is_owner, name, owner))
+            yield _Owned(self)
         finally:
             with suppress(Exception):  # then it lapses
-                if self._is_owner(name, owner):
+                if self._cache.get(name) == owner:  # else it lapsed, and may be somebody else's by now
                     self._cache.delete(name)
 
     def check(self) -> None:
@@ -102,29 +102,26 @@ class CacheTokenStore(TokenStore):
                 f"The cache {self.alias!r} isn't shared between processes. Name a shared one: CacheTokenStore('redis')."
             )
 
-    def _is_owner(self, name: str, owner: str) -> bool:
-        with _failing():
-            return bool(self._cache.get(name) == owner)  # else it lapsed, and may be somebody else's by now
-
 
 class _Owned(Held):
-    """The store while its lock is held. It may lapse, or be evicted: then somebody else can have saved a newer pair."""
+    """The store while its lock is held. Locks lapse, or are evicted: then somebody else may save a newer pair."""
 
-    def __init__(self, store: CacheTokenStore, is_owner: Callable[[], bool]) -> None:
+    def __init__(self, store: CacheTokenStore) -> None:
         super().__init__(store)
-        self._is_owner = is_owner
         self._until = time.monotonic() + LEASE
-        self._loaded: Any = None
+        self._known: Any = _NOT_ASKED
 
     def load(self, key: str) -> Any:
-        self._loaded = super().load(key)
-        return self._loaded
+        self._known = super().load(key)
+        return self._known
 
     def save(self, key: str, record: Record) -> bool | None:
-        # That the lock is gone is no reason alone: the pair that is there has been replaced at Bitbucket by now.
-        if not self._is_owner() and super().load(key) not in (None, self._loaded):
+        # If only the lock is gone, or all is, this one is the newest.
+        if self._known is not _NOT_ASKED and super().load(key) not in (None, self._known):
             return False
-        return super().save(key, record)
+        kept = super().save(key, record)
+        self._known = record
+        return kept
 
     def lasts(self, seconds: float) -> bool:
         return time.monotonic() + seconds < self._until

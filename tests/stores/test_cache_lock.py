@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,31 @@ def test_what_comes_after_the_lock_has_lapsed_does_not_replace_what_others_have_
     cache_store: CacheTokenStore,
 ) -> None:
     with cache_store.lock(KEY) as late:
-        assert late is not None
+        assert late is not None and late.load(KEY) is None
         lapse()
         with cache_store.lock(KEY) as held:
             assert held is not None
             held.save(KEY, PLAIN)
         assert late.save(KEY, replace(PLAIN, client_id="late")) is False
     assert cache_store.load(KEY) == PLAIN
+
+
+def test_what_somebody_saved_without_the_lock_is_newer(cache_store: CacheTokenStore) -> None:
+    cache_store.save(KEY, PLAIN)
+    with cache_store.lock(KEY) as held:
+        assert held is not None and held.load(KEY) == PLAIN
+        cache_store.save(KEY, replace(PLAIN, client_id="sign-in"))
+        assert held.save(KEY, replace(PLAIN, client_id="late")) is False
+    assert loaded(cache_store).client_id == "sign-in"
+
+
+def test_a_mark_and_then_a_new_pair_are_both_kept(cache_store: CacheTokenStore) -> None:
+    cache_store.save(KEY, PLAIN)
+    with cache_store.lock(KEY) as held:
+        assert held is not None and held.load(KEY) == PLAIN
+        for record in (replace(PLAIN, refused_at=datetime.now(UTC)), replace(PLAIN, client_id="new")):
+            assert held.save(KEY, record) is not False
+            assert loaded(cache_store) == record
 
 
 @pytest.mark.parametrize("also_the_token", [False, True])

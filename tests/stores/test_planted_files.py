@@ -240,12 +240,14 @@ def test_a_lock_is_free_after_its_block_though_a_forked_child_has_its_file_open(
         return os.read(there[0], 1) == b""
 
     with ThreadPoolExecutor(1) as pool:
-        with file_store.lock(KEY):
-            child = pool.submit(in_a_child, wait)
-            assert os.read(here[0], 1) == b"x"
-            assert not held_by(file_store)
-        assert held_by(file_store)
-        os.close(there[1])
+        try:
+            with file_store.lock(KEY):
+                child = pool.submit(in_a_child, wait)
+                assert os.read(here[0], 1) == b"x"
+                assert not held_by(file_store)
+            assert held_by(file_store)
+        finally:
+            os.close(there[1])
         assert child.result()
     for handle in (*here, there[0]):
         os.close(handle)
