@@ -221,6 +221,21 @@ def test_who_waits_gets_the_token_that_the_other_got(bitbucket: BitbucketSimulat
     assert len(bitbucket.requests_to("token")) == 1
 
 
+def test_who_gets_the_lock_looks_again_first(bitbucket: BitbucketSimulator) -> None:
+    """Somebody may have renewed the token between the look and the lock."""
+    record = a_record(bitbucket)
+
+    class Late(Shelf):
+        looks = 0
+
+        def load(self, key: str) -> Record | None:
+            self.looks += 1
+            return record if self.looks == 2 else None
+
+    assert get_access_token(store=Late()) == record.token
+    assert len(bitbucket.requests_to("token")) == 1
+
+
 def test_who_waits_looks_more_often_than_it_tries(bitbucket: BitbucketSimulator) -> None:
     """A try may cost a connection."""
     record = a_record(bitbucket)
