@@ -212,7 +212,7 @@ class _Turn:
         if self._saved(held, replace(fresh, version=found.version if found else None)) is False:
             # A sign-in was faster, and its pair is the newer one.
             if newer := flight.load(held):
-                return newer
+                return newer if is_good(newer, self.stale, LATE) else fresh
             if flight.grant is None:
                 # A pair that comes back to a row that was deleted meanwhile is nobody's.
                 raise NotConnected(f"the token {flight.key} was deleted meanwhile")

@@ -377,3 +377,11 @@ def test_of_two_who_get_a_first_token_at_the_same_time_one_is_kept(bitbucket: Bi
         token = get_access_token(store=DatabaseTokenStore(), key="nightly")
     assert token.access_token == record.token.access_token
     assert BitbucketToken.objects.count() == 1
+
+
+def test_a_store_that_keeps_an_ended_token_does_not_hand_it_out(bitbucket: BitbucketSimulator) -> None:
+    ended = a_record(bitbucket)
+    ended = replace(ended, token=replace(ended.token, expires_at=soon(-1)))
+    store = FunctionTokenStore(lambda key: ended, lambda key, record: False)
+    token = get_access_token(store=store)
+    assert not token.expired() and token.access_token != ended.token.access_token
