@@ -59,22 +59,27 @@ def request_uri(client: Client, endpoint: str, **parameters: Any) -> str:
     return urlunsplit(urlsplit(uri)._replace(scheme=parts.scheme))
 
 
-def token_request(endpoint: str, grant: Grant, client_id: str, client_secret: str) -> Request:
+def token_request(
+    endpoint: str, grant: Grant, client_id: str, client_secret: str, *, client_in_body: bool = False
+) -> Request:
     """The request that turns any ``grant`` into a token.
 
-    The client is in HTTP Basic (RFC 6749, 2.3.1), unless the grant brings an ``Authorization`` of its own.
+    The client is in HTTP Basic or, where a server wants that, in the body (RFC 6749, 2.3.1), unless the grant brings an
+    ``Authorization`` of its own.
     """
     parameters: dict[str, Any] = {name: value for name, value in grant.parameters().items() if value}
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     own = grant.authorization()
     if own is not None:
         headers["Authorization"] = own
+    elif client_in_body:
+        parameters |= {"client_id": _bytes(client_id), "client_secret": _bytes(client_secret)}
     return Request(
         "POST",
         endpoint,
-        data=prepare_token_request(grant.grant_type, include_client_id=False, **parameters),
+        data=prepare_token_request(grant.grant_type, include_client_id=client_in_body, **parameters),
         headers=headers,
-        auth=HTTPBasicAuth(_bytes(client_id), _bytes(client_secret)) if own is None else None,
+        auth=None if own is not None or client_in_body else HTTPBasicAuth(_bytes(client_id), _bytes(client_secret)),
     )
 
 

@@ -80,10 +80,10 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def problem(url: object) -> str | None:
+def problem(url: object, *, allow_http: bool = False) -> str | None:
     """Why the URL can't be an endpoint, in words that follow its name; ``None`` if it can.
 
-    Plain HTTP would send codes and secrets in the clear: it is for a loopback address only.
+    Plain HTTP would send codes and secrets in the clear: it is for a loopback address only, unless ``allow_http``.
     """
     if not isinstance(url, str):
         return "isn't a string"
@@ -98,7 +98,7 @@ def problem(url: object) -> str | None:
         return "holds a user name or password"
     if parts.query or parts.fragment or _SLIPPERY.search(url):
         return "has a query, a fragment, or a path that isn't plain"
-    if parts.scheme == "http" and not is_loopback(url):
+    if parts.scheme == "http" and not (allow_http or is_loopback(url)):
         return "isn't https"
     return None
 
