@@ -11,13 +11,16 @@ from urllib.parse import quote
 from ..exceptions import BitbucketAuthError, ForeignURL, OAuthError
 from ..oauth.token import Token
 from . import responses
-from .profiles import Email, Profile, parse_emails, parse_v2, text
+from .oauth1 import OAuth1Provider
+from .profiles import Email, Profile, parse_emails, parse_v1, parse_v1_emails, parse_v2, text
 from .provider import Membership, Provider
 
 logger = logging.getLogger("django_bitbucket_auth")
 
 #: Ten addresses a page: a person with more than two hundred will find one of the first confirmed.
 MAX_PAGES = 20
+#: The end of a `user` endpoint in the 1.0 format, as passport-bitbucket tells the formats apart.
+V1_USER = "/1.0/user/"
 #: Roles that make a member; "collaborator" is deprecated and says nothing about membership.
 ROLES = ("member", "create-project", "owner")
 
@@ -44,11 +47,16 @@ class CloudProvider(Provider):
     def fetch_profile(self, token: Token) -> Profile:
         """``GET /2.0/user`` and, if asked for, ``GET /2.0/user/emails``, at the same time.
 
+        With a ``user`` endpoint that ends in ``/1.0/user/``, both in the 1.0 format, one after the other: the addresses
+        stand under the user's name there.
+
         A failure of the addresses never breaks a login; the profile then has none, and says why.
 
         Raises:
             BitbucketAuthError: the profile can't be had, or isn't a person's (``ProfileError``).
         """
+        if self.endpoint("user").endswith(V1_USER):
+            return self._v1_profile(token)
         if not self.configuration.fetch_emails:
             return self._profile(self._user(token), (), None)
         found: list[Any] = self._helpers.run(partial(self._user, token), partial(self._emails, token))
@@ -78,7 +86,7 @@ class CloudProvider(Provider):
         )
 
     def _user(self, token: Token) -> object:
-        return self._json(token, self.endpoint("user"))
+        return self.json(token, self.endpoint("user"))[0]
 
     def _emails(self, token: Token) -> tuple[tuple[Email, ...], BitbucketAuthError | None]:
         url: str | None = self.configuration.api_url.rstrip("/") + "/2.0/user/emails"
@@ -87,27 +95,36 @@ class CloudProvider(Provider):
             for _ in range(MAX_PAGES):
                 if url is None:
                     break
-                page = self._json(token, url)
+                page = self.json(token, url)[0]
                 found += parse_emails(page)
                 url = self.next_page(page, url)
         except BitbucketAuthError as error:
-            logger.warning(
-                "Bitbucket's addresses of a person could not be read; the sign-in goes on without: %s (%s)",
-                error,
-                type(error).__name__,
-                extra={"provider": self.configuration.alias},
-            )
+            self._lacks_emails(error)
             return found, error
         return found, None
 
-    def _json(self, token: Token, url: str) -> dict[str, Any]:
-        response = self.get(token, url)
-        if not self.is_success(response):
-            raise self.error_from(response)
-        body = responses.json_object(response)
-        if not body:
-            raise OAuthError("no_json", "the answer is not a JSON object", response.status_code)
-        return body
+    def _lacks_emails(self, error: BitbucketAuthError) -> None:
+        logger.warning(
+            "Bitbucket's addresses of a person could not be read; the sign-in goes on without: %s (%s)",
+            error,
+            type(error).__name__,
+            extra={"provider": self.configuration.alias},
+        )
+
+    def _v1_profile(self, token: Token) -> Profile:
+        parse = partial(parse_v1, self._user(token), provider=self.configuration.alias, instance=self.instance)
+        profile = parse()
+        if not self.configuration.fetch_emails:
+            return profile
+        root = self.endpoint("user").removesuffix("user/")
+        try:
+            response = self.get(token, f"{root}users/{quote(profile.username, safe='')}/emails")
+            if not self.is_success(response):
+                raise self.error_from(response)
+            return parse(emails=parse_v1_emails(responses.json_list(response)))
+        except BitbucketAuthError as error:
+            self._lacks_emails(error)
+            return parse(emails_error=error)
 
     def _membership(self, token: Token, workspace: str) -> Membership:
         url = f"{self.configuration.api_url.rstrip('/')}/2.0/user/workspaces/{quote(workspace, safe='')}/permission"
@@ -123,6 +140,19 @@ class CloudProvider(Provider):
         # A 403 for want of a scope is no answer to the question.
         plain = isinstance(error, OAuthError) and error.error in ("http_403", "http_404")
         return Membership(workspace, "no" if plain else "unknown", cause=str(error))
+
+
+class CloudOAuth1Provider(OAuth1Provider, CloudProvider):
+    """Bitbucket Cloud by OAuth 1.0a, as passport-bitbucket has it. Cloud itself has switched it off."""
+
+    paths: ClassVar[Mapping[str, str]] = {
+        "request_token": "/api/1.0/oauth/request_token/",
+        "authorize": "/api/1.0/oauth/authenticate/",
+        "token": "/api/1.0/oauth/access_token/",
+        "user": "/2.0/user",
+    }
+    default_signature_method: ClassVar[str] = "HMAC-SHA1"
+    retired: ClassVar[str] = "Bitbucket Cloud has not taken OAuth 1.0a since early 2026: use the KIND 'cloud'"
 
 
 def read_membership(workspace: str, body: dict[str, Any]) -> Membership:

@@ -4,68 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl
 
 import requests
 
-from ..exceptions import (
-    BitbucketAuthError,
-    BitbucketUnavailable,
-    ClientRefused,
-    ConfigurationError,
-    ForeignURL,
-    OAuthError,
-)
+from ..exceptions import ConfigurationError, OAuthError, StateError
 from ..oauth import implicit, oauth2, urls
-from ..oauth.concurrency import Helpers
-from ..oauth.grants import Grant, RefreshToken
-from ..oauth.reading import Deadline
+from ..oauth.grants import AuthorizationCode, Grant, RefreshToken
 from ..oauth.token import Token
-from ..oauth.transport import Bearer, Network, send
 from . import responses
+from .conversation import Conversation
 from .profiles import Profile
-
-#: The one API whose profiles are identities of bitbucket.org.
-CLOUD_API = "https://api.bitbucket.org"
-CLOUD_INSTANCE = "bitbucket.org"
-
-
-class Configuration(Protocol):
-    """What a provider has to be told; ``conf.ProviderSettings`` is one."""
-
-    @property
-    def alias(self) -> str: ...
-    @property
-    def client_id(self) -> str: ...
-    @property
-    def client_secret(self) -> str: ...
-    @property
-    def base_url(self) -> str: ...
-    @property
-    def api_url(self) -> str: ...
-    @property
-    def endpoints(self) -> Mapping[str, str]: ...
-    @property
-    def instance(self) -> str | None: ...
-    @property
-    def scopes(self) -> tuple[str, ...]: ...
-    @property
-    def fetch_emails(self) -> bool: ...
-    @property
-    def timeout(self) -> tuple[float, float]: ...
-    @property
-    def retries(self) -> int: ...
-    @property
-    def deadline(self) -> float: ...
-    @property
-    def proxies(self) -> Mapping[str, str]: ...
-    @property
-    def ca_bundle(self) -> str | None: ...
-    @property
-    def client_cert(self) -> str | tuple[str, str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +34,21 @@ class Membership:
     cause: str = ""
 
 
-class Provider:
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A sign-in that was begun: where the browser goes (``url``), and what finishing it needs again.
+
+    ``redirect_uri`` is repeated exactly, ``verifier`` is PKCE's; request token and its secret are OAuth 1.0a's.
+    """
+
+    redirect_uri: str
+    url: str = field(default="", repr=False)
+    verifier: str | None = field(default=None, repr=False)
+    request_token: str = field(default="", repr=False)
+    request_secret: str = field(default="", repr=False)
+
+
+class Provider(Conversation):
     """One conversation with one Bitbucket. Make one per login or call: its deadline runs from the first request.
 
     Subclass it (or ``CloudProvider``) and name the class as ``KIND`` to change how it speaks: every method below may
@@ -91,51 +57,42 @@ class Provider:
 
     #: What people call it, for the pages.
     name: ClassVar[str] = "Bitbucket"
-    #: Paths under ``BASE_URL`` and ``API_URL``, by the names of the ``ENDPOINTS`` setting.
-    paths: ClassVar[Mapping[str, str]] = {}
     #: Where the API's relative paths start, under ``API_URL``.
     api_path: ClassVar[str] = "/"
-    #: Grants that are no longer taken: name → since when, and what to do instead.
-    retired_grants: ClassVar[Mapping[str, str]] = {}
+    #: The settings' defaults that differ from kind to kind.
+    default_scopes: ClassVar[tuple[str, ...]] = ()
+    default_signature_method: ClassVar[str] = ""
+    #: Whether each request is signed (OAuth 1.0a), and not just sent with a token.
+    signs_requests: ClassVar[bool] = False
+    #: Whether the client's credentials go into the body of a token request, and not into HTTP Basic.
+    client_in_body: ClassVar[bool] = False
+    #: Whether it is somebody's own installation. Then it has an address of its own, perhaps by plain HTTP, and its
+    #: people and their addresses come from a directory that the operator may vouch for.
+    self_hosted: ClassVar[bool] = False
+    #: The parameter of a callback that tells which of the browser's started sign-ins it finishes.
+    picks: ClassVar[str] = "state"
 
-    def __init__(self, configuration: Configuration) -> None:
-        self.configuration = configuration
-        self._deadline: Deadline | None = None
-        self._helpers = Helpers()
-        self.network = Network(
-            name=configuration.alias,
-            timeout=configuration.timeout,
-            retries=configuration.retries,
-            proxies=configuration.proxies,
-            ca_bundle=configuration.ca_bundle,
-            client_cert=configuration.client_cert,
-        )
+    # -- a sign-in -------------------------------------------------------------------------------------------------
 
-    # -- where things are ------------------------------------------------------------------------------------------
+    def begin(self, redirect_uri: str, state: str, *, pkce: bool = True) -> Beginning:
+        """Begin a sign-in that comes back to ``redirect_uri`` with ``state``."""
+        verifier = oauth2.code_verifier() if pkce else None
+        url = self.authorization_url(redirect_uri, state, verifier)
+        return Beginning(redirect_uri, url, verifier)
 
-    def endpoint(self, name: str) -> str:
-        """The URL of ``"authorize"``, ``"token"`` or ``"user"``."""
-        root = self.configuration.api_url if name == "user" else self.configuration.base_url
-        return self.configuration.endpoints.get(name) or root.rstrip("/") + self.paths[name]
-
-    @property
-    def instance(self) -> str:
-        """The name under which this Bitbucket's identities are kept.
-
-        It says who vouched, so it follows from the URL that serves the profile: a "cloud" provider that is aimed at a
-        test server must not mint identities of bitbucket.org.
+    def grant_from(self, answer: Mapping[str, str], beginning: Beginning) -> Grant:
+        """What the parameters of a callback are good for (RFC 6749, 4.1.2).
 
         Raises:
-            ConfigurationError: it would be bitbucket.org, and the API isn't Bitbucket Cloud's.
+            OAuthError: it is a refusal.
+            StateError: it is nothing (``bad_answer``).
         """
-        api_url = self.configuration.api_url
-        genuine = urls.origin(api_url) == urls.origin(CLOUD_API)
-        name = self.configuration.instance or (CLOUD_INSTANCE if genuine else _place(api_url))
-        if name.strip().lower() != CLOUD_INSTANCE:
-            return name
-        if not genuine:
-            raise ConfigurationError(f"INSTANCE may be {CLOUD_INSTANCE!r} only where API_URL is {CLOUD_API}.")
-        return CLOUD_INSTANCE
+        if error := answer.get("error"):
+            raise responses.authorization_error(error, answer.get("error_description", ""))
+        code = answer.get("code")
+        if not code:
+            raise StateError("the callback has neither a code nor an error", "bad_answer")
+        return AuthorizationCode(code, beginning.redirect_uri, beginning.verifier)
 
     # -- what is sent, and what the answers mean -------------------------------------------------------------------
 
@@ -182,32 +139,20 @@ class Provider:
                 error.hint = self.retired_grants.get("implicit", "")
             raise
 
-    def send(self, request: requests.Request) -> requests.Response:
-        """Send a request within this conversation's deadline, and read its answer.
+    def token_request(self, grant: Grant) -> requests.Request:
+        """The request that turns a grant into a token.
 
         Raises:
-            BitbucketUnavailable, BitbucketTimeout, ForeignURL, OAuthError: as ``oauth.transport.send``.
+            ConfigurationError: this kind of Bitbucket has no such grant.
         """
-        if self._deadline is None:
-            self._deadline = Deadline(self.configuration.deadline)
-        return send(request, self.network, self._deadline)
-
-    def is_success(self, response: requests.Response) -> bool:
-        """Whether the answer is what was asked for. A redirect is not: it would carry secrets elsewhere."""
-        return 200 <= response.status_code < 300
-
-    def is_unauthorized(self, response: requests.Response) -> bool:
-        """Whether the answer says that the token is no longer good."""
-        return response.status_code == 401
-
-    def error_from(self, response: requests.Response, grant: Grant | None = None) -> BitbucketAuthError:
-        """The error that an answer stands for: of the token endpoint if a ``grant`` was sent, else of the API."""
-        if grant is None:
-            return responses.api_error(response)
-        error = responses.token_error(response, grant)
-        if isinstance(error, ClientRefused):
-            error.hint = self.retired_grants.get(grant.name, "")
-        return error
+        configuration = self.configuration
+        return oauth2.token_request(
+            self.endpoint("token"),
+            grant,
+            configuration.client_id,
+            configuration.client_secret,
+            client_in_body=self.client_in_body,
+        )
 
     def token_from(self, response: requests.Response) -> Token:
         """The token in a successful answer of the token endpoint.
@@ -225,11 +170,8 @@ class Provider:
         Raises:
             BitbucketAuthError: what ``send`` raises, and ``error_from`` for a refusal.
         """
-        configuration = self.configuration
         self._warn(grant.name)
-        response = self._sent(
-            oauth2.token_request(self.endpoint("token"), grant, configuration.client_id, configuration.client_secret)
-        )
+        response = self._sent(self.token_request(grant))
         if not self.is_success(response):
             raise self.error_from(response, grant)
         try:
@@ -271,33 +213,6 @@ class Provider:
         """The address of the page after ``body``, which came from ``url``; ``None`` if that was the last."""
         raise ConfigurationError(f"{type(self).__name__} has no next_page(); derive it from CloudProvider.")
 
-    def get(self, token: Token, url: str) -> requests.Response:
-        """GET a URL of the API with the token.
-
-        Raises:
-            ForeignURL: the URL isn't the API's; nothing was sent.
-        """
-        # Before requests tidies it: `..` would be gone from the URL that the credential sees.
-        if not urls.within(url, self.configuration.api_url):
-            raise ForeignURL("a URL outside of API_URL was not asked with the token")
-        return self._sent(requests.Request("GET", url, auth=Bearer(token.access_token, self.configuration.api_url)))
-
     def _warn(self, grant: str) -> None:
         if retired := self.retired_grants.get(grant):
             warnings.warn(f"{retired}.", stacklevel=3)
-
-    def _sent(self, request: requests.Request) -> requests.Response:
-        try:
-            return self.send(request)
-        except requests.RequestException as error:
-            # An overridden `send` may speak requests' own language. The class alone: its text can hold secrets.
-            raise BitbucketUnavailable(f"no answer ({type(error).__name__})") from None
-
-
-def _place(url: str) -> str:
-    """Host, port unless it is the scheme's own, and path of a URL."""
-    scheme, host, port = urls.origin(url)
-    address = f"[{host}]" if ":" in host else host
-    if port != {"https": 443, "http": 80}[scheme]:
-        address = f"{address}:{port}"
-    return address + urls.split(url).path.rstrip("/")

@@ -21,17 +21,21 @@ from ..exceptions import (
     RateLimited,
     ReauthenticationRequired,
 )
+from ..oauth import oauth1
 from ..oauth.grants import AuthorizationCode, Grant, RefreshToken
 from ..oauth.reading import retry_after
 
 
 def json_object(response: requests.Response) -> dict[str, Any]:
     """The answer's JSON object, or an empty one if it has none (an error page in HTML, say)."""
-    try:
-        value = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return {}
+    value = _json(response)
     return value if isinstance(value, dict) else {}
+
+
+def json_list(response: requests.Response) -> list[Any]:
+    """The answer's JSON list, or an empty one if it has none."""
+    value = _json(response)
+    return value if isinstance(value, list) else []
 
 
 def unavailable(response: requests.Response) -> BitbucketUnavailable | None:
@@ -86,6 +90,40 @@ def authorization_error(error: str, description: str) -> OAuthError:
     return OAuthError(error, description)
 
 
+#: How OAuth 1.0a's problems begin that lie with our client.
+_OUR_PROBLEMS = ("consumer_key", "signature", "timestamp", "nonce", "version", "parameter")
+#: The person has said no. Data Center's spelling differs from the extension's.
+_NO = ("permission_denied", "permissions_denied", "user_refused")
+_TOKEN_PROBLEMS = ("token_rejected", "token_revoked", "token_expired", "token_used")
+
+
+def signed_error(response: requests.Response, grant: Grant | None) -> BitbucketAuthError:
+    """What a refusal of a signed request means (OAuth 1.0a): of the exchange of a ``grant``, else of the API."""
+    problem = oauth1.problem_from(response.headers, response.content.decode("utf-8", "replace"))
+    if not problem or unavailable(response):
+        return api_error(response) if grant is None else token_error(response, grant)
+    error = problem_error(problem, response.status_code)
+    if problem in _TOKEN_PROBLEMS and grant is None:
+        return ReauthenticationRequired(problem, "", response.status_code)
+    return error
+
+
+def problem_error(problem: str, status: int | None = None) -> OAuthError:
+    """What the ``oauth_problem`` of a sign-in means, of its callback or with the ``status`` of an answer.
+
+    https://oauth.pbworks.com/w/page/12239556/ProblemReporting
+    """
+    if problem in _NO:
+        return OAuthError(problem, "", status, reason="cancelled")
+    if problem in (*_TOKEN_PROBLEMS, "verifier_invalid"):
+        # Request tokens are short-lived and single-use: starting again is all it takes.
+        return OAuthError(problem, "", status, reason="state_expired")
+    if problem.startswith(_OUR_PROBLEMS):
+        clock = "the clocks of this server and of Bitbucket differ, perhaps" if problem.startswith("timestamp") else ""
+        return ClientRefused(problem, "", status, hint=clock)
+    return OAuthError(problem, "", status)
+
+
 def api_error(response: requests.Response) -> BitbucketAuthError:
     """What an answer of the API means that isn't the one asked for."""
     if later := unavailable(response):
@@ -96,10 +134,17 @@ def api_error(response: requests.Response) -> BitbucketAuthError:
     detail = members.get("detail")
     if status == 403 and isinstance(detail, dict) and "required" in detail:
         return InsufficientScope(_strings(detail.get("required")), _strings(detail.get("granted")))
-    message = _words(error)
+    message = _words(error) or _data_center_words(response)
     if status == 401:
         return OAuthError("invalid_token", message, status, reason="client_refused")
     return OAuthError(f"http_{status}", message, status)
+
+
+def _json(response: requests.Response) -> object:
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _words(value: object) -> str:
@@ -107,6 +152,13 @@ def _words(value: object) -> str:
     if isinstance(value, dict):
         value = value.get("message")
     return value if isinstance(value, str) else ""
+
+
+def _data_center_words(response: requests.Response) -> str:
+    """The first of ``{"errors": [{"message": …}]}``, which is how Data Center says it."""
+    errors = json_object(response).get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return _words(first)
 
 
 def _strings(value: object) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ..exceptions import ConfigurationError, ForeignURL, OAuthError
 from ..oauth import urls
 from ..oauth.reading import Deadline, bounded, is_safe, keep_body, repeated
 from ..oauth.token import Token
-from ..oauth.transport import Bearer, PooledSession
+from ..oauth.transport import PooledSession
 from .provider import Provider
 
 #: The body of one answer of ``json`` and ``paginate``, in bytes.
@@ -161,6 +161,10 @@ class BitbucketSession(PooledSession):
         kwargs["timeout"] = kwargs.get("timeout") or self.network.timeout
         kwargs["proxies"] = kwargs.get("proxies") or self.proxies or self.proxies_for(request.url or "")
         kwargs["cert"] = kwargs.get("cert") or self.cert or self.network.client_cert
+        if self.provider.signs_requests:
+            # Now and not when it was prepared: a signature is for one address and one sending. A repeat or a redirect
+            # with the same nonce would be refused (RFC 5849, 3.3).
+            request = self.provider.credential(self._tokens.current())(request)
         try:
             return super().send(request, **kwargs)
         except requests.RequestException as error:
@@ -191,7 +195,7 @@ class BitbucketSession(PooledSession):
 
     def _prepared(self, request: requests.Request, token: Token) -> requests.PreparedRequest:
         # In place of an `auth` of the caller's; requests applies it after the headers.
-        request.auth = Bearer(token.access_token, self._api_url)
+        request.auth = self.provider.credential(token)
         return super().prepare_request(request)
 
     def _renewed(
@@ -204,7 +208,7 @@ class BitbucketSession(PooledSession):
         fresh = self._tokens.renew(token)
         if fresh.access_token == token.access_token or not _rewind(request):
             return None
-        return Bearer(fresh.access_token, self._api_url)(request.copy()), fresh
+        return self.provider.credential(fresh)(request.copy()), fresh
 
     def _after(self, token: Token, response: requests.Response, **kwargs: Any) -> requests.Response:
         """A hook of requests: after a 401 renew the token, and send again what can be sent again, once."""
