@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 from django.utils.translation import override
 
-from . import conf, validators
+from . import conf, kinds, validators
 from .exceptions import ConfigurationError
 from .oauth import urls
 from .validators import Problem
@@ -57,10 +57,29 @@ def _credential_errors(alias: str) -> Iterator[Problem]:
             conf.credential(alias, name)
         except ConfigurationError as error:
             yield _split("E011", str(error))
+    try:
+        if key := conf.rsa_key(alias):
+            _sign_once(key)
+    except ConfigurationError as error:
+        yield _split("E020", str(error))
+
+
+def _sign_once(key: str) -> None:
+    """See to it that the key doesn't just look like one.
+
+    Raises:
+        ConfigurationError: it can't sign.
+    """
+    from .oauth.oauth1 import Consumer, check_signs
+
+    try:
+        check_signs(Consumer("check", signature_method="RSA-SHA1", rsa_key=key))
+    except ValueError as error:
+        raise ConfigurationError(f"RSA_KEY can't be used: {error}") from None
 
 
 def _missing_credentials(alias: str, number: str) -> Iterator[Problem]:
-    for name in ("CLIENT_ID", "CLIENT_SECRET"):
+    for name in conf.needed_credentials(alias):
         try:
             missing = not conf.credential(alias, name)
         except ConfigurationError:
@@ -79,7 +98,8 @@ def _doors(alias: str) -> Iterator[Problem]:
     given = conf.given(alias)
     workspaces = tuple(given.get("WORKSPACES", ()))
     where = f"BITBUCKET_AUTH[{alias!r}]"
-    if not workspaces:
+    kind = given.get("KIND", "cloud")
+    if not workspaces and not kinds.is_self_hosted(kind):
         yield Problem(
             "W002",
             f"{where} has no WORKSPACES: anybody with a Bitbucket account can sign in.",
@@ -93,12 +113,27 @@ def _doors(alias: str) -> Iterator[Problem]:
         )
     if _loopback(alias):
         yield _loopback_problem("W004", alias)
+    if plain := [url for url in _addresses(alias) if urls.origin(url)[0] == "http" and not urls.is_loopback(url)]:
+        yield Problem(
+            "W008",
+            f"{where} speaks plain HTTP with {plain[0]}: whoever is in between reads codes, tokens and secrets.",
+            "Let that Bitbucket speak https, with CA_BUNDLE for a certificate of your own, and remove ALLOW_HTTP.",
+        )
+    if kind == "cloud-oauth1" and urls.host(given.get("BASE_URL", kinds.CLOUD_URL)) == "bitbucket.org":
+        yield Problem(
+            "W009",
+            f"{where} signs in by OAuth 1.0a, which bitbucket.org has not taken since early 2026.",
+            "Use KIND='cloud': the same consumer is an OAuth 2.0 client once it has a callback URL.",
+        )
+
+
+def _addresses(alias: str) -> list[str]:
+    given = conf.given(alias)
+    return [*(given[name] for name in ("BASE_URL", "API_URL") if name in given), *given.get("ENDPOINTS", {}).values()]
 
 
 def _loopback(alias: str) -> bool:
-    given = conf.given(alias)
-    addresses = [given[name] for name in ("BASE_URL", "API_URL") if name in given]
-    return any(map(urls.is_loopback, [*addresses, *given.get("ENDPOINTS", {}).values()]))
+    return any(map(urls.is_loopback, _addresses(alias)))
 
 
 def _loopback_problem(number: str, alias: str) -> Problem:

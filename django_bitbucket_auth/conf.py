@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from . import validators
+from . import kinds, validators
 from .exceptions import ConfigurationError
-from .oauth import urls
 from .validators import Problem
 
 if TYPE_CHECKING:
@@ -36,13 +36,16 @@ class ProviderSettings:
     kind: str = "cloud"
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
-    base_url: str = "https://bitbucket.org"
-    api_url: str = "https://api.bitbucket.org"
+    signature_method: str = ""
+    rsa_key: str = field(default="", repr=False)
+    base_url: str = kinds.CLOUD_URL
+    api_url: str = kinds.CLOUD_API_URL
     endpoints: Mapping[str, str] = field(default_factory=dict)
     instance: str | None = None
     scopes: tuple[str, ...] = ()
     pkce: bool = True
     fetch_emails: bool = True
+    trust_emails: bool | tuple[str, ...] = False
     workspaces: tuple[str, ...] = ()
     create_users: bool = True
     link_by_email: bool | str | Callable[..., object] = False
@@ -59,6 +62,7 @@ class ProviderSettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_bundle: str | None = None
     client_cert: str | tuple[str, str] | None = None
+    allow_http: bool = False
 
     @property
     def required_workspaces(self) -> tuple[str, ...]:
@@ -82,14 +86,15 @@ def provider_settings(alias: str = DEFAULT_ALIAS) -> ProviderSettings:
     """
     for problem in problems(alias):
         raise ConfigurationError(f"{problem.message} {problem.hint}")
-    values = {name.lower(): validators.normal(name, value) for name, value in given(alias).items()}
-    values.update(
-        client_id=credential(alias, "CLIENT_ID"),
-        client_secret=credential(alias, "CLIENT_SECRET"),
-    )
+    keys = given(alias)
+    keys = kinds.defaults(keys) | keys
+    values = {name.lower(): validators.normal(name, value) for name, value in keys.items()}
     for name in ("CLIENT_ID", "CLIENT_SECRET"):
+        values[name.lower()] = credential(alias, name)
+    for name in needed_credentials(alias):
         if not values[name.lower()]:
             raise ConfigurationError(missing_credential(alias, name))
+    values["rsa_key"] = rsa_key(alias)
     return ProviderSettings(alias=alias, **values)
 
 
@@ -99,28 +104,7 @@ def provider(configuration: ProviderSettings) -> Provider:
     Raises:
         ConfigurationError: ``KIND`` names no provider.
     """
-    return provider_class(configuration.kind)(configuration)
-
-
-def provider_class(kind: str) -> type[Provider]:
-    """The class that a ``KIND`` names.
-
-    Raises:
-        ConfigurationError: none, or one that isn't a ``Provider``.
-    """
-    from .bitbucket import CloudProvider, Provider
-
-    if kind == "cloud":
-        return CloudProvider
-    try:
-        found = import_string(kind)
-    except Exception as error:  # an import can fail in any way
-        raise ConfigurationError(f"KIND {kind!r} can't be imported ({type(error).__name__}: {error}).") from error
-    if not (isinstance(found, type) and issubclass(found, Provider)):
-        raise ConfigurationError(f"KIND {kind!r} isn't a subclass of django_bitbucket_auth.bitbucket.Provider.")
-    if missing := {"authorize", "token", "user"} - set(found.paths):
-        raise ConfigurationError(f"KIND {kind!r} has no paths for {', '.join(sorted(missing))}.")
-    return found
+    return kinds.provider_class(configuration.kind)(configuration)
 
 
 def problems(alias: str) -> Iterator[Problem]:
@@ -163,43 +147,7 @@ def problems(alias: str) -> Iterator[Problem]:
         yield Problem("E001", f"BITBUCKET_AUTH[{alias!r}] isn't a dictionary.", "Give its settings as a dictionary.")
         return
     wrong = list(validators.check(keys, f"BITBUCKET_AUTH[{alias!r}]"))
-    yield from wrong or _contradictions(alias, keys)
-
-
-def _contradictions(alias: str, keys: dict[str, Any]) -> Iterator[Problem]:
-    """What is wrong between keys that are fine each by itself."""
-    where = f"BITBUCKET_AUTH[{alias!r}]"
-    if (kind := keys.get("KIND", "cloud")) != "cloud":
-        try:
-            provider_class(kind)
-        except ConfigurationError as error:
-            yield Problem("E004", f"{where}: {error}", "Use 'cloud', or the dotted path of a Provider subclass.")
-    decide = keys.get("LINK_BY_EMAIL")
-    try:
-        decides = not isinstance(decide, str) or _is_callable(decide)
-    except Exception:  # an import can fail in any way
-        decides = False
-    if not decides:
-        yield Problem(
-            "E003",
-            f"{where}['LINK_BY_EMAIL'] names no callable that can be imported.",
-            "Use True or False, a callable, or its dotted path.",
-        )
-    api_url = keys.get("API_URL", ProviderSettings.__dataclass_fields__["api_url"].default)
-    user = keys.get("ENDPOINTS", {}).get("user")
-    if user and not urls.within(user, api_url):
-        yield Problem(
-            "E005",
-            f"{where}['ENDPOINTS']['user'] isn't under API_URL ({api_url}).",
-            "The token goes to URLs under API_URL only: set API_URL to match.",
-        )
-    genuine = urls.origin(api_url) == ("https", "api.bitbucket.org", 443)
-    if (keys.get("INSTANCE") or "").strip().lower() == "bitbucket.org" and not genuine:
-        yield Problem(
-            "E006",
-            f"{where}['INSTANCE'] is 'bitbucket.org', but the profiles come from {api_url}.",
-            "Choose another name: whoever answers there would vouch for people of bitbucket.org.",
-        )
+    yield from wrong or kinds.contradictions(f"BITBUCKET_AUTH[{alias!r}]", keys)
 
 
 def _is_callable(path: str) -> bool:
@@ -241,6 +189,32 @@ def credential(alias: str, name: str) -> str:
     if name == "CLIENT_ID" and not (value.isascii() and value.isprintable()):
         raise ConfigurationError(f"CLIENT_ID of the provider {alias!r} isn't plain ASCII (RFC 6749, A.1). Correct it.")
     return value
+
+
+def needed_credentials(alias: str) -> tuple[str, ...]:
+    """The credentials that a provider can't do without. Who signs with a private key shares no secret."""
+    return ("CLIENT_ID",) if _signs_by_rsa(alias) else ("CLIENT_ID", "CLIENT_SECRET")
+
+
+def rsa_key(alias: str) -> str:
+    """``RSA_KEY``, as PEM text; empty where requests aren't signed with it.
+
+    Raises:
+        ConfigurationError: it is no private key that can sign, or its file can't be read.
+    """
+    if not _signs_by_rsa(alias):
+        return ""
+    from .oauth.rsa_keys import private_key
+
+    try:
+        return private_key(os.fspath(given(alias)["RSA_KEY"]))
+    except ValueError as error:
+        raise ConfigurationError(f"RSA_KEY of the provider {alias!r} can't be used: {error}") from None
+
+
+def _signs_by_rsa(alias: str) -> bool:
+    keys = given(alias)
+    return (kinds.defaults(keys) | keys).get("SIGNATURE_METHOD") == "RSA-SHA1"
 
 
 def environment_variable(alias: str, name: str) -> str:

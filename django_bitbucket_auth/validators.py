@@ -13,6 +13,7 @@ from .oauth import urls
 
 _UUID = re.compile(r"\{[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _SLUG = re.compile(r"[a-z0-9_][a-z0-9_.-]*", re.IGNORECASE)
+_DOMAIN = re.compile(r"[^\s@.]+(\.[^\s@.]+)*")
 USER_FIELDS = ("first_name", "last_name", "email")
 
 
@@ -27,13 +28,16 @@ class Problem:
 
 def check(given: dict[str, Any], where: str) -> Iterator[Problem]:
     """The problems of one provider's dictionary, key by key."""
+    # Whether this kind may have it is a question between two keys (`kinds.contradictions`).
+    allow_http = given.get("ALLOW_HTTP") is True
     for name, value in given.items():
         if name not in KEYS:
             known = ", ".join(sorted(KEYS))
             yield Problem("E002", f"{where} has the unknown key {name!r}.", f"Remove it, or use one of: {known}.")
             continue
         number, problem = KEYS[name]
-        if (trouble := problem(value)) is not None:
+        trouble = problem(value, allow_http=allow_http) if name in _ADDRESSES else problem(value)
+        if trouble is not None:
             # The value itself is left out: it may be a credential in the wrong place.
             yield Problem(number, f"{where}[{name!r}] {trouble}.", f"See {name} in the settings reference.")
 
@@ -86,6 +90,24 @@ def _decision(value: object) -> str | None:
     if isinstance(value, bool) or callable(value) or (isinstance(value, str) and "." in value):
         return None
     return "is neither True nor False nor a callable or its dotted path"
+
+
+def _trust(value: object) -> str | None:
+    if isinstance(value, bool):
+        return None
+    # A string is a sequence of letters, and an address no domain.
+    good = isinstance(value, (list, tuple)) and all(isinstance(item, str) and _DOMAIN.fullmatch(item) for item in value)
+    return None if good else "is neither True nor False nor a list of domains like example.com"
+
+
+def _signature_method(value: object) -> str | None:
+    # PLAINTEXT would send the secrets along with each request.
+    return None if value in ("HMAC-SHA1", "RSA-SHA1") else "is neither 'HMAC-SHA1' nor 'RSA-SHA1'"
+
+
+def _rsa_key(value: object) -> str | None:
+    good = isinstance(value, os.PathLike) or (isinstance(value, str) and value.strip())
+    return None if good else "is neither a private key in PEM form nor the path of one"
 
 
 def _number(value: object, least: float) -> bool:
@@ -143,11 +165,16 @@ def _workspaces(value: object) -> str | None:
     return None
 
 
-def _endpoints(value: object) -> str | None:
-    names = ("authorize", "token", "user")
+def _address(value: object, *, allow_http: bool) -> str | None:
+    return None if value is None else urls.problem(value, allow_http=allow_http)
+
+
+def _endpoints(value: object, *, allow_http: bool) -> str | None:
+    names = ("authorize", "token", "request_token", "user")
     if not isinstance(value, dict) or not set(value) <= set(names):
         return f"isn't a dictionary with the keys {', '.join(names)}"
-    return next((f"[{name!r}] {trouble}" for name, url in value.items() if (trouble := urls.problem(url))), None)
+    troubles = ((name, urls.problem(url, allow_http=allow_http)) for name, url in value.items())
+    return next((f"[{name!r}] {trouble}" for name, trouble in troubles if trouble), None)
 
 
 def _proxies(value: object) -> str | None:
@@ -174,10 +201,12 @@ def _client_cert(value: object) -> str | None:
 
 
 #: Key → number of its check, and the function that finds what is wrong with a value.
-KEYS: dict[str, tuple[str, Callable[[Any], str | None]]] = {
+KEYS: dict[str, tuple[str, Callable[..., str | None]]] = {
     "KIND": ("E004", _text),
     "CLIENT_ID": ("E003", _optional(_credential)),
     "CLIENT_SECRET": ("E003", _optional(_credential)),
+    "SIGNATURE_METHOD": ("E003", _signature_method),
+    "RSA_KEY": ("E020", _optional(_rsa_key)),
     "BASE_URL": ("E005", urls.problem),
     "API_URL": ("E005", urls.problem),
     "ENDPOINTS": ("E005", _endpoints),
@@ -185,6 +214,7 @@ KEYS: dict[str, tuple[str, Callable[[Any], str | None]]] = {
     "SCOPES": ("E003", _strings),
     "PKCE": ("E003", _flag),
     "FETCH_EMAILS": ("E003", _flag),
+    "TRUST_EMAILS": ("E003", _trust),
     "WORKSPACES": ("E008", _workspaces),
     "CREATE_USERS": ("E003", _flag),
     "LINK_BY_EMAIL": ("E003", _decision),
@@ -193,7 +223,7 @@ KEYS: dict[str, tuple[str, Callable[[Any], str | None]]] = {
     "LOGIN_ON_GET": ("E003", _flag),
     "SUCCESS_URL": ("E003", _optional(_text)),
     "FAILURE_URL": ("E003", _optional(_text)),
-    "CALLBACK_URL": ("E009", _optional(urls.problem)),
+    "CALLBACK_URL": ("E009", _address),
     "STATE_MAX_AGE": ("E003", _max_age),
     "TIMEOUT": ("E003", _timeout),
     "RETRIES": ("E003", _retries),
@@ -201,4 +231,7 @@ KEYS: dict[str, tuple[str, Callable[[Any], str | None]]] = {
     "PROXIES": ("E003", _proxies),
     "CA_BUNDLE": ("E010", _optional(_path)),
     "CLIENT_CERT": ("E010", _optional(_client_cert)),
+    "ALLOW_HTTP": ("E003", _flag),
 }
+#: Keys that hold addresses, which may be plain HTTP with ``ALLOW_HTTP``.
+_ADDRESSES = frozenset({"BASE_URL", "API_URL", "ENDPOINTS", "CALLBACK_URL"})

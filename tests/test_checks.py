@@ -234,7 +234,7 @@ def test_missing_credentials_stop_a_deployment() -> None:
 
 
 def test_ids_are_documented_exactly_once_and_nothing_else_is() -> None:
-    sources = (PACKAGE / f"{name}.py" for name in ("checks", "conf", "validators"))
+    sources = (PACKAGE / f"{name}.py" for name in ("checks", "conf", "kinds", "validators"))
     used = {number for path in sources for number in re.findall(r'"([EWI]\d{3})"', path.read_text(encoding="utf-8"))}
     lines = DOCS.read_text(encoding="utf-8").splitlines()
     headings = [line for line, below in pairwise(lines) if below and set(below) <= set("=-~^")]

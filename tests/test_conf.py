@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_bitbucket_auth import conf
+from django_bitbucket_auth import conf, kinds
 from django_bitbucket_auth.bitbucket import CloudProvider
 from django_bitbucket_auth.conf import provider_settings
 from django_bitbucket_auth.exceptions import ConfigurationError
@@ -140,7 +140,7 @@ def test_one_wrong_key_lets_nobody_in_by_the_right_ones() -> None:
 
 
 def test_a_kind_may_be_a_class_of_the_projects() -> None:
-    assert conf.provider_class("cloud") is CloudProvider
+    assert kinds.provider_class("cloud") is CloudProvider
     with configured(KIND=f"{__name__}.Other"):
         made = conf.provider(provider_settings())
     assert (type(made).__name__, made.configuration.client_id) == ("Other", "id")

@@ -61,7 +61,7 @@ def test_the_views_hold_no_transaction_while_bitbucket_is_waited_for(
             inside.append(connection.in_atomic_block)
             return super().send(request)
 
-    monkeypatch.setattr("django_bitbucket_auth.conf.provider_class", lambda kind: Watching)
+    monkeypatch.setattr("django_bitbucket_auth.kinds.provider_class", lambda kind: Watching)
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     assert log_in(Client(), "jane").status_code == 302
     assert inside and not any(inside)

@@ -47,11 +47,14 @@ GOOD: dict[str, list[Any]] = {
     "CLIENT_SECRET": [None, "", "secret", print],
     "BASE_URL": URLS,
     "API_URL": URLS,
-    "ENDPOINTS": [{}, {"authorize": URLS[0], "token": URLS[1], "user": URLS[2]}],
+    "SIGNATURE_METHOD": ["HMAC-SHA1", "RSA-SHA1"],
+    "RSA_KEY": [None, "-----BEGIN PRIVATE KEY-----", "/etc/key.pem", HERE],
+    "ENDPOINTS": [{}, {"authorize": URLS[0], "token": URLS[1], "user": URLS[2], "request_token": URLS[3]}],
     "INSTANCE": [None, "dc", "x" * 200],
     "SCOPES": [[], (), ["account", "email"]],
     "PKCE": [True, False],
     "FETCH_EMAILS": [True, False],
+    "TRUST_EMAILS": [True, False, [], (), ["example.com"], ("Example.com", "localhost")],
     "WORKSPACES": [[], (), ["*"], ("*",), ["acme"], [UUID, UUID.upper(), "a_b-c.9", "_x"]],
     "CREATE_USERS": [True, False],
     "LINK_BY_EMAIL": [True, False, print, "builtins.print"],
@@ -68,6 +71,7 @@ GOOD: dict[str, list[Any]] = {
     "PROXIES": [{}, {"https": "http://proxy.example.com"}],
     "CA_BUNDLE": [None, str(HERE), HERE, HERE.parent],
     "CLIENT_CERT": [None, HERE, str(HERE), (HERE, str(HERE)), [HERE]],
+    "ALLOW_HTTP": [True, False],
 }
 NOT_SECONDS: list[Any] = [None, True, 0, -1, "1", float("nan"), float("inf"), [1]]
 BAD: dict[str, list[Any]] = {
@@ -84,10 +88,25 @@ BAD: dict[str, list[Any]] = {
         {"token": URLS[0], 1: URLS[0]},
         *({"user": url} for url in NOT_URLS),
     ],
+    "SIGNATURE_METHOD": [None, "", "PLAINTEXT", "hmac-sha1", "HMAC-SHA256", 1, []],
+    "RSA_KEY": ["", " ", 1, True, b"key", []],
     "INSTANCE": ["", " ", 1, True, "x" * 201],
     "SCOPES": [*NOT_LISTS, [""], ["account email"], [" account"], [1], ["account", None]],
     "PKCE": NOT_FLAGS,
     "FETCH_EMAILS": NOT_FLAGS,
+    "TRUST_EMAILS": [
+        None,
+        0,
+        1,
+        "example.com",
+        [""],
+        ["@example.com"],
+        ["jane@example.com"],
+        [" "],
+        ["a..b"],
+        [None],
+        {},
+    ],
     "WORKSPACES": [
         *NOT_LISTS,
         [""],
@@ -129,7 +148,18 @@ BAD: dict[str, list[Any]] = {
         ("/no/such/file", HERE),
         "/no/such/file",
     ],
+    "ALLOW_HTTP": NOT_FLAGS,
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, "http://git.example.com") for name in ("BASE_URL", "API_URL", "CALLBACK_URL")]
+    + [("ENDPOINTS", {"token": "http://git.example.com"})],
+)
+def test_plain_http_is_for_those_who_allow_it(name: str, value: object) -> None:
+    assert list(validators.check({name: value, "ALLOW_HTTP": True}, "here")) == []
+    assert [problem.number for problem in validators.check({name: value, "ALLOW_HTTP": False}, "here")] != []
 
 
 def test_every_key_is_tested_and_every_key_is_a_setting() -> None:
@@ -163,7 +193,7 @@ def test_an_endpoint_says_which() -> None:
     assert "['user']" in problem.message
 
 
-@pytest.mark.parametrize("name", ["WORKSPACE", "workspaces", "", 7, None, "RSA_KEY"])
+@pytest.mark.parametrize("name", ["WORKSPACE", "workspaces", "", 7, None, "GROUPS"])
 def test_an_unknown_key_is_a_problem_that_lists_the_known(name: Any) -> None:
     [problem] = validators.check({name: 1}, "here")
     assert (problem.number, repr(name) in problem.message) == ("E002", True)
