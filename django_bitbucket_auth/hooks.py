@@ -32,6 +32,8 @@ class BitbucketLogin:
     token: Token = field(repr=False)
     redirect_uri: str
     intent: str = "login"
+    #: The name of the grant that the token came by.
+    grant: str = "authorization_code"
     #: Telling signals, to be called once the person is signed in; each waits for a caller's transaction.
     after: list[Callable[[], object]] = field(default_factory=list, repr=False, compare=False)
 

@@ -1,8 +1,8 @@
 """A login that was started: an encrypted cookie per attempt, and nothing anywhere else.
 
 Nothing is written to the database or session, so a flood of started logins costs the site nothing, tabs don't disturb
-each other, and strict session cookies work. The cookie's name carries a hash of the state, so that the callback finds
-its own attempt among several.
+each other, and strict session cookies work. The cookie's name carries a hash of the state (of the request token, with
+OAuth 1.0a), so that the callback finds its own attempt among several.
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.crypto import constant_time_compare
 
 from . import crypto
+from .bitbucket import Beginning, Provider
 from .exceptions import BitbucketUnavailable, ConfigurationError, StateError
-
-if TYPE_CHECKING:
-    from .bitbucket import Provider
 
 _PURPOSE = "started login"
 _NAME = "bitbucket_auth_"
@@ -46,26 +43,52 @@ class LoginState:
     next: str
     verifier: str | None = field(repr=False)
     started: float
+    #: OAuth 1.0a's, whose request token picks the attempt in place of the state.
+    request_token: str = field(default="", repr=False)
+    request_secret: str = field(default="", repr=False)
+
+    @property
+    def pick(self) -> str:
+        """The parameter of the callback that this attempt is found by."""
+        return self.request_token or self.state
+
+    @property
+    def beginning(self) -> Beginning:
+        """What the provider needs to finish it."""
+        return Beginning(
+            self.redirect_uri,
+            verifier=self.verifier,
+            request_token=self.request_token,
+            request_secret=self.request_secret,
+        )
 
 
-def new(provider: Provider, redirect_uri: str, next_url: str, verifier: str | None) -> LoginState:
-    """Start a login: 256 bits of state (RFC 6749, 10.10 asks for 128), now."""
+def secret() -> str:
+    """A new state: 256 bits (RFC 6749, 10.10 asks for 128)."""
+    return secrets.token_urlsafe(32)
+
+
+def new(provider: Provider, state: str, beginning: Beginning, next_url: str) -> LoginState:
+    """A login that is started now."""
     return LoginState(
-        state=secrets.token_urlsafe(32),
+        state=state,
         provider=provider.configuration.alias,
         fingerprint=fingerprint(provider),
-        redirect_uri=redirect_uri,
+        redirect_uri=beginning.redirect_uri,
         intent="login",
         next=next_url,
-        verifier=verifier,
+        verifier=beginning.verifier,
         started=time.time(),
+        request_token=beginning.request_token,
+        request_secret=beginning.request_secret,
     )
 
 
 def fingerprint(provider: Provider) -> str:
     """A hash of client and endpoints: a code must not be redeemed elsewhere than it was asked for (RFC 9700, 4.4)."""
     parts = [provider.configuration.client_id, provider.instance]
-    parts += [provider.endpoint(name) for name in ("authorize", "token", "user")]
+    names = ["authorize", "token", "user", *(["request_token"] if provider.signs_requests else [])]
+    parts += [provider.endpoint(name) for name in names]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -75,7 +98,7 @@ def remember(request: HttpRequest, response: HttpResponseBase, login: LoginState
     Raises:
         ConfigurationError: the redirect URI alone is too long for a cookie.
     """
-    name = _name(request, login.state)
+    name = _name(request, login.pick)
     sealed = _seal(name, login)
     if len(name) + len(sealed) > MOST_BYTES_EACH:
         # The way back is worth less than the login.
@@ -95,13 +118,13 @@ def remember(request: HttpRequest, response: HttpResponseBase, login: LoginState
     )
 
 
-def find(request: HttpRequest, state: str) -> LoginState:
-    """The attempt of this browser that belongs to ``state``.
+def find(request: HttpRequest, pick: str, state: str) -> LoginState:
+    """The attempt of this browser that ``pick`` names, which has to have this ``state``.
 
     Raises:
         StateError: there is none (``state_missing``), or it isn't the one (``state_mismatch``).
     """
-    name = _name(request, state)
+    name = _name(request, pick)
     values = [value for found, value in _raw_cookies(request) if found == name]
     if not values:
         raise StateError("no started login of this browser fits the state", "state_missing")
@@ -111,7 +134,7 @@ def find(request: HttpRequest, state: str) -> LoginState:
     login = _open(name, values[0])
     if login is None:
         raise StateError("the cookie of the started login can't be decrypted", "state_missing")
-    if not constant_time_compare(login.state, state):
+    if not (constant_time_compare(login.pick, pick) and constant_time_compare(login.state, state)):
         raise StateError("the started login has another state", "state_mismatch")
     return login
 
@@ -143,9 +166,9 @@ def spend(login: LoginState, max_age: int) -> None:
         raise StateError("this sign-in was completed or tried before", "state_reused")
 
 
-def forget(request: HttpRequest, response: HttpResponseBase, state: str) -> None:
+def forget(request: HttpRequest, response: HttpResponseBase, login: LoginState) -> None:
     """Delete the attempt's cookie."""
-    _delete(request, response, _name(request, state))
+    _delete(request, response, _name(request, login.pick))
 
 
 def _delete(request: HttpRequest, response: HttpResponseBase, name: str) -> None:
@@ -153,8 +176,8 @@ def _delete(request: HttpRequest, response: HttpResponseBase, name: str) -> None
     response.set_cookie(name, "", max_age=0, path="/", secure=request.is_secure(), httponly=True, samesite="Lax")
 
 
-def _name(request: HttpRequest, state: str) -> str:
-    digest = hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def _name(request: HttpRequest, pick: str) -> str:
+    digest = hashlib.sha256(pick.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{_prefix(request)}{digest}"
 
 

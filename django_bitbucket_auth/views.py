@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -15,12 +16,18 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
-from . import accounts, backends, conf, failures, hooks, navigation, pages, policies, state
+from . import accounts, backends, conf, failures, hooks, kinds, navigation, pages, policies, state
 from .bitbucket import Provider
-from .bitbucket.responses import authorization_error
-from .exceptions import BitbucketAuthError, BitbucketUnavailable, LoginRefused, StateError
-from .oauth.grants import AuthorizationCode
-from .oauth.oauth2 import code_verifier
+from .bitbucket.responses import authorization_error, problem_error
+from .exceptions import (
+    BitbucketAuthError,
+    BitbucketUnavailable,
+    ConfigurationError,
+    LoginRefused,
+    OAuthError,
+    StateError,
+)
+from .oauth import urls
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -32,11 +39,14 @@ AGAIN = "again"
 @pages.guarded
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "POST"])
-def login(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpResponse:
-    """Start a sign-in: on to Bitbucket, or a page with one button that does so.
+def login(request: HttpRequest, alias: str | None = None) -> HttpResponse:
+    """Start a sign-in: on to Bitbucket, or a page with a button that does so, and one for each other provider.
 
     Of the parameters only ``next`` is used: others would let anybody choose what is asked of Bitbucket.
     """
+    if alias is None and conf.DEFAULT_ALIAS not in conf.aliases() and conf.aliases():
+        return _choice(request)
+    alias = alias or conf.DEFAULT_ALIAS
     _known_or_404(alias)
     asked = request.POST if request.method == "POST" else request.GET
     next_url = navigation.safe_next(request, asked.get("next"))
@@ -81,18 +91,21 @@ def callback(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpRespo
         response = _onward(request, navigation.safe_next(request, attempt.next) or home)
     except BitbucketAuthError as error:
         response = _failed(request, error, alias, answer, configuration, home, attempt.next)
-    state.forget(request, response, attempt.state)
+    state.forget(request, response, attempt)
     return response
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What came with the callback. Its members are secrets until the code is redeemed."""
+    """What came with the callback. Its members are secrets until code or request token is redeemed."""
 
     state: str = field(default="", repr=False)
     code: str = field(default="", repr=False)
     error: str = ""
     error_description: str = ""
+    oauth_token: str = field(default="", repr=False)
+    oauth_verifier: str = field(default="", repr=False)
+    oauth_problem: str = ""
 
     @classmethod
     def take(cls, request: HttpRequest) -> Self:
@@ -100,7 +113,7 @@ class _Answer:
         request.encoding = "utf-8"  # whatever the request's own headers claim
         parameters = request.GET.copy()
         found = cls(**{name: parameters.get(name, "") for name in cls.__slots__})
-        for name in {"state", "code"} & parameters.keys():
+        for name in {"state", "code", "oauth_token", "oauth_verifier"} & parameters.keys():
             parameters[name] = "***"
         request.GET = parameters  # type: ignore[assignment]
         request.META["QUERY_STRING"] = parameters.urlencode()
@@ -108,7 +121,17 @@ class _Answer:
             request.META[name] = request.get_full_path()
         return found
 
+    def stray_denial(self) -> OAuthError | None:
+        """The person said no, but it isn't said to which sign-in: what comes with a denial isn't documented."""
+        if self.error == "access_denied" and not self.state:
+            return authorization_error(self.error, self.error_description)
+        if self.oauth_problem and not self.oauth_token:
+            error = problem_error(self.oauth_problem)
+            return error if error.reason == "cancelled" else None
+        return None
 
+
+@sensitive_variables()
 def _start(request: HttpRequest, configuration: conf.ProviderSettings, next_url: str) -> HttpResponse:
     """On to Bitbucket by a redirect after a deliberate GET, by the forwarding page after a POST; else the button."""
     redirect_uri = navigation.redirect_uri(request, configuration)
@@ -120,32 +143,55 @@ def _start(request: HttpRequest, configuration: conf.ProviderSettings, next_url:
         return _button(request, configuration, next_url)
     if elsewhere:
         return pages.forward(request, elsewhere) if posted else HttpResponseRedirect(elsewhere)
-    provider = conf.provider(configuration)
-    verifier = code_verifier() if configuration.pkce else None
-    attempt = state.new(provider, redirect_uri, next_url, verifier)
-    url = provider.authorization_url(redirect_uri, attempt.state, verifier)
+    provider, secret = conf.provider(configuration), state.secret()
+    beginning = provider.begin(redirect_uri, secret, pkce=configuration.pkce)
+    attempt = state.new(provider, secret, beginning, next_url)
+    url = beginning.url
     response = pages.forward(request, url, _("Taking you to Bitbucket.")) if posted else HttpResponseRedirect(url)
     state.remember(request, response, attempt, configuration.state_max_age)
     return response
 
 
 def _button(request: HttpRequest, configuration: conf.ProviderSettings, next_url: str) -> HttpResponse:
-    context = {
-        "login_url": navigation.url_of("login", configuration.alias),
-        "next": next_url,
-        "provider_name": conf.provider_class(configuration.kind).name,
-    }
-    response = pages.page(request, "login", context)
+    """The page with the button, and one for each other provider that is set up."""
+    others = []
+    for alias in conf.aliases():
+        if alias != configuration.alias:
+            # What is wrong with another provider is no reason not to offer this one.
+            with suppress(ConfigurationError):
+                others.append(_offer(conf.provider_settings(alias)))
+    response = pages.page(request, "login", {**_offer(configuration), "others": others, "next": next_url})
     # The form's POST needs its origin: from a `no-referrer` page it is "null", which Django's CSRF check refuses.
     response.headers["Referrer-Policy"] = "same-origin"
     return response
+
+
+def _choice(request: HttpRequest) -> HttpResponse:
+    """The page with the buttons, where no provider is the default."""
+    next_url = navigation.safe_next(request, request.GET.get("next"))
+    fault: BitbucketAuthError = ConfigurationError("No provider can be used.")
+    for alias in conf.aliases():
+        try:
+            backends.installed()
+            return _button(request, conf.provider_settings(alias), next_url)
+        except BitbucketAuthError as error:
+            fault = error
+    return failures.answer(request, fault, conf.aliases()[0], next_url)
+
+
+def _offer(configuration: conf.ProviderSettings) -> dict[str, str]:
+    return {
+        "login_url": navigation.url_of("login", configuration.alias),
+        "provider_name": kinds.provider_class(configuration.kind).name,
+        "place": urls.host(configuration.base_url),
+    }
 
 
 def _attempt(
     request: HttpRequest, provider: Provider, configuration: conf.ProviderSettings, answer: _Answer
 ) -> state.LoginState:
     """The started login that the answer belongs to: this browser's, fresh, of this provider, for this client."""
-    attempt = state.find(request, answer.state)
+    attempt = state.find(request, getattr(answer, provider.picks), answer.state)
     if (attempt.provider, attempt.fingerprint, attempt.intent) != (
         configuration.alias,
         state.fingerprint(provider),
@@ -161,11 +207,8 @@ def _redeem(
     provider: Provider, configuration: conf.ProviderSettings, attempt: state.LoginState, answer: _Answer
 ) -> hooks.BitbucketLogin:
     """Code → token → profile → policy: who this is, proved by this very attempt."""
-    if answer.error:
-        raise authorization_error(answer.error, answer.error_description)
-    if not answer.code:
-        raise StateError("the callback has neither a code nor an error", "bad_answer")
-    token = provider.fetch_token(AuthorizationCode(answer.code, attempt.redirect_uri, attempt.verifier))
+    grant = provider.grant_from({name: getattr(answer, name) for name in answer.__slots__}, attempt.beginning)
+    token = provider.fetch_token(grant)
     profile, memberships = provider.fetch_identity(token, configuration.required_workspaces)
     try:
         policies.check_membership(configuration.required_workspaces, profile, memberships)
@@ -173,7 +216,7 @@ def _redeem(
         if refusal.reason == "not_a_member":
             accounts.forget_tokens(profile)
         raise
-    return hooks.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent)
+    return hooks.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent, grant.name)
 
 
 def _open_session(request: HttpRequest, user: User | None, path: str) -> None:
@@ -214,9 +257,7 @@ def _failed(
             # A strict session cookie isn't sent with a step that Bitbucket began. One more step of our own shows
             # whether this person is signed in; it carries no answer, so nothing can be spent, and happens once.
             return pages.forward(request, f"{request.path}?{AGAIN}=1")
-        if answer.error == "access_denied" and not answer.state:
-            # It isn't known whether Bitbucket sends the state back with a denial.
-            error = authorization_error(answer.error, answer.error_description)
+        error = answer.stray_denial() or error
     return failures.answer(request, error, alias, next_url, configuration)
 
 

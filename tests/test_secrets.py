@@ -184,7 +184,7 @@ def test_an_attempt_shows_neither_state_nor_verifier(bitbucket: BitbucketSimulat
     request = RequestFactory().get(
         "/", headers={"Cookie": "; ".join(f"{n}={client.cookies[n].value}" for n in attempts_of(client))}
     )
-    attempt = state.find(request, started.state)
+    attempt = state.find(request, started.state, started.state)
     assert attempt.verifier and attempt.verifier not in repr(attempt) and attempt.state not in repr(attempt)
 
 
