@@ -16,9 +16,9 @@ from django.db import DatabaseError, IntegrityError, OperationalError, router, t
 from django.db.models import Q
 from django.http import HttpRequest
 
-from . import hooks, tokens, users
+from . import hooks, recognition, tokens, users
 from .bitbucket import Profile
-from .exceptions import BitbucketUnavailable, ConfigurationError, LoginRefused
+from .exceptions import BitbucketUnavailable, ConfigurationError, LoginRefused, ProfileError
 from .hooks import BitbucketLogin
 from .models import BitbucketAccount
 from .signals import account_connected
@@ -40,8 +40,12 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
         BitbucketUnavailable: the database was locked twice; nothing was written.
         ConfigurationError: the user model wants more than a profile has; nothing was written.
     """
+    if not login.profile.uid:
+        return _only_if_named(request, login, backend)
     database = router.db_for_write(BitbucketAccount)
     account = _patiently(partial(find, login.profile, database))
+    if account is not None:
+        recognition.check(account, login)
     answer = hooks.ask(request, login, account.user if account else None)
     try:
         return _settle(request, login, backend, database, account, answer)
@@ -55,6 +59,18 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
     return _settle(request, login, backend, database, account, answer)
 
 
+def _only_if_named(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBackend) -> User:
+    """The user whom a ``verify`` receiver names for a profile without an id (1.0). Nothing is written.
+
+    A user name is anybody's to take over once it is free, so it identifies nobody, and leaves no account row behind.
+    """
+    user = hooks.ask(request, login, None)
+    if user is None:
+        raise ProfileError("a profile in the 1.0 format has no id, and no verify receiver named a user", "uuid")
+    check_active(user, backend)
+    return user
+
+
 def _settle(
     request: HttpRequest,
     login: BitbucketLogin,
@@ -64,7 +80,7 @@ def _settle(
     answer: User | None,
 ) -> User:
     """Decide whose account it is, and write, again where others were in the way."""
-    user = _owner(account, answer) if account else answer
+    user = _owner(account, answer, login) if account else answer
     if user is None and (found := backend.find_user(request, login)) is not None:
         user = hooks.saved(found, "find_user")
     if user is None and not login.configuration.create_users:
@@ -85,7 +101,7 @@ def _settle(
         # would hand this person somebody else's account (CVE-2025-61783).
         account = _patiently(partial(find, login.profile, database))
         if account is not None:
-            user = _owner(account, answer)
+            user = _owner(account, answer, login)
             check_active(user, backend)
         elif isinstance(fault, IntegrityError):
             if user is not None:
@@ -146,7 +162,8 @@ def _worth_another(fault: DatabaseError, locked: bool) -> bool:
     raise _busy(fault)
 
 
-def _owner(account: BitbucketAccount, answer: User | None) -> User:
+def _owner(account: BitbucketAccount, answer: User | None, login: BitbucketLogin) -> User:
+    recognition.check(account, login)
     # An account is never tied to another user by a sign-in: whoever controls a receiver's answer could move in.
     if answer is not None and answer.pk != account.user_id:
         cause = f"a verify receiver named the user {answer.pk}, and {account.uid} is tied to {account.user_id}"
@@ -199,7 +216,7 @@ def _write(
     fields: dict[str, str],
 ) -> User:
     """One attempt at writing all of it, or nothing."""
-    columns = _columns(login.profile, known=account is not None)
+    columns = recognition.columns(login, known=account is not None)
     with transaction.atomic(using=database):
         created, connected = user is None, account is None
         if user is None:
@@ -222,7 +239,7 @@ def _write(
                 account,
                 login.token,
                 login.configuration,
-                grant="authorization_code",
+                grant=login.grant,
                 redirect_uri=login.redirect_uri,
                 using=database,
                 new_account=connected,
@@ -238,25 +255,6 @@ def _write(
         )
         login.after.append(partial(transaction.on_commit, tell, using=database))
     return user
-
-
-def _columns(profile: Profile, *, known: bool) -> dict[str, str | bool | None]:
-    """The account's columns for a profile. Of a known account addresses that couldn't all be read stay as they were."""
-    columns: dict[str, str | bool | None] = {
-        "provider": profile.provider,
-        "instance": profile.instance,
-        "uid": profile.uid,
-        "account_id": profile.account_id,
-        "username": profile.username,
-        "display_name": profile.display_name,
-        "avatar_url": profile.avatar_url,
-        "profile_url": profile.profile_url,
-    }
-    if profile.account_id is None:
-        del columns["account_id"]
-    if profile.emails_error is None or not known:
-        columns |= {"email": profile.email or "", "email_verified": profile.email is not None}
-    return columns
 
 
 def _patiently(call: Callable[[], T]) -> T:

@@ -115,7 +115,8 @@ class BitbucketBackend(ModelBackend):
                 uid=account.uid,
                 given_name=given_name,
                 family_name=family_name,
-                emails=(Email(account.email, True, True),) if account.email else (),
+                # One that didn't count was never given to the user.
+                emails=(Email(account.email, True, True),) if account.email_verified else (),
             )
         )
         changes = {
