@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -26,10 +26,10 @@ else:
 class BitbucketAccountAdmin(_Admin):
     """Read only, but for one action: to vouch for a person whose profile has become unrecognisable."""
 
-    list_display: ClassVar[list[str]] = ["username", "display_name", "instance", "user", "updated_at"]
-    list_select_related: ClassVar[list[str]] = ["user"]
-    search_fields: ClassVar[list[str]] = ["username", "display_name", "uid"]
-    actions: ClassVar[list[str]] = ["confirm"]
+    list_display = ("username", "display_name", "instance", "user", "updated_at")
+    list_select_related = ("user",)
+    search_fields = ("username", "display_name", "uid")
+    actions = ("confirm",)
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:

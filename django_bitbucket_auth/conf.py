@@ -214,7 +214,8 @@ def rsa_key(alias: str) -> str:
 
 def _signs_by_rsa(alias: str) -> bool:
     keys = given(alias)
-    return (kinds.defaults(keys) | keys).get("SIGNATURE_METHOD") == "RSA-SHA1"
+    method: object = (kinds.defaults(keys) | keys).get("SIGNATURE_METHOD")
+    return method == "RSA-SHA1"
 
 
 def environment_variable(alias: str, name: str) -> str:

@@ -37,11 +37,8 @@ def provider_class(kind: str) -> type[Provider]:
     """
     from . import bitbucket
 
-    if kind in _CLASSES:
-        found: Any = getattr(bitbucket, _CLASSES[kind])
-        return found
     try:
-        found = import_string(kind)
+        found = getattr(bitbucket, _CLASSES[kind]) if kind in _CLASSES else import_string(kind)
     except Exception as error:  # an import can fail in any way
         raise ConfigurationError(f"KIND {kind!r} can't be imported ({type(error).__name__}: {error}).") from error
     if not (isinstance(found, type) and issubclass(found, bitbucket.Provider)):
@@ -88,7 +85,7 @@ def contradictions(where: str, keys: Mapping[str, Any]) -> Iterator[Problem]:
         return
     yield from _of_own_installations(where, keys) if self_hosted else _of_cloud(where, keys)
     yield from _of_signatures(where, keys)
-    yield from _of_addresses(where, known | keys)
+    yield from _of_addresses(where, {**known, **keys})
     decide = keys.get("LINK_BY_EMAIL")
     try:
         decides = not isinstance(decide, str) or callable(import_string(decide))
@@ -154,7 +151,7 @@ def _of_signatures(where: str, keys: Mapping[str, Any]) -> Iterator[Problem]:
                     "Remove it, or use the KIND 'data-center-oauth1'.",
                 )
         return
-    if (defaults(keys) | keys)["SIGNATURE_METHOD"] == "RSA-SHA1" and not keys.get("RSA_KEY"):
+    if {**defaults(keys), **keys}["SIGNATURE_METHOD"] == "RSA-SHA1" and not keys.get("RSA_KEY"):
         yield Problem(
             "E020",
             f"{where} has no RSA_KEY to sign with.",
