@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .browsing import LoginImpossible, log_in
+    from .client import SIMULATOR_CLIENT_ID, SIMULATOR_CLIENT_SECRET, RegisteredClient
     from .faults import Fault
+    from .keys import SIMULATOR_RSA_KEY, SIMULATOR_RSA_PUBLIC_KEY
     from .logs import LoggedRequest
     from .messages import Answer, SimulatorRequest
     from .overriding import override_provider, simulated_bitbucket
-    from .people import Email, Person, Repository, Workspace, default_people, default_workspaces
-    from .rules import SIMULATOR_CLIENT_ID, SIMULATOR_CLIENT_SECRET, RegisteredClient, Rules
+    from .people import (
+        Email,
+        Person,
+        Repository,
+        Workspace,
+        default_people,
+        default_workspaces,
+        people_with_confusing_names,
+    )
+    from .rules import Rules
     from .simulator import BitbucketSimulator
 
 _HOMES = {
@@ -27,17 +37,20 @@ _HOMES = {
     "LoggedRequest": "logs",
     "LoginImpossible": "browsing",
     "Person": "people",
-    "RegisteredClient": "rules",
+    "RegisteredClient": "client",
     "Repository": "people",
     "Rules": "rules",
-    "SIMULATOR_CLIENT_ID": "rules",
-    "SIMULATOR_CLIENT_SECRET": "rules",
+    "SIMULATOR_CLIENT_ID": "client",
+    "SIMULATOR_CLIENT_SECRET": "client",
+    "SIMULATOR_RSA_KEY": "keys",
+    "SIMULATOR_RSA_PUBLIC_KEY": "keys",
     "SimulatorRequest": "messages",
     "Workspace": "people",
     "default_people": "people",
     "default_workspaces": "people",
     "log_in": "browsing",
     "override_provider": "overriding",
+    "people_with_confusing_names": "people",
     "simulated_bitbucket": "overriding",
 }
 
@@ -53,10 +66,13 @@ __all__ = [  # noqa: RUF022 - in the order a reader wants them
     "Repository",
     "default_people",
     "default_workspaces",
+    "people_with_confusing_names",
     "Rules",
     "RegisteredClient",
     "SIMULATOR_CLIENT_ID",
     "SIMULATOR_CLIENT_SECRET",
+    "SIMULATOR_RSA_KEY",
+    "SIMULATOR_RSA_PUBLIC_KEY",
     "Fault",
     "LoggedRequest",
     "SimulatorRequest",

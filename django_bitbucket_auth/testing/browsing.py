@@ -11,7 +11,7 @@ from django.urls import reverse
 from .messages import Answer, SimulatorRequest
 from .people import Person
 from .simulator import BitbucketSimulator, find_running
-from .site import AUTHORIZE_PATH, DENY_FIELD, PERSON_FIELD
+from .site import DENY_FIELD, PERSON_FIELD
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -108,28 +108,31 @@ def _press(simulator: BitbucketSimulator, location: str, person: str | None) -> 
     answer = simulator.handle(SimulatorRequest("GET", parts.path, parts.query, host))
     if answer.status != 200:
         return answer
-    fields = _HiddenFields()
-    fields.feed(answer.text)
+    form = _Form()
+    form.feed(answer.text)
     button = (DENY_FIELD, "1") if person is None else (PERSON_FIELD, person)
     return simulator.handle(
         SimulatorRequest(
             "POST",
-            AUTHORIZE_PATH,
+            form.action,
             headers=host | {"content-type": "application/x-www-form-urlencoded"},
-            body=urlencode([*fields.found, button]).encode(),
+            body=urlencode([*form.found, button]).encode(),
         )
     )
 
 
-class _HiddenFields(HTMLParser):
-    """The hidden fields of a page's only form."""
+class _Form(HTMLParser):
+    """A page's only form: where it leads, and its hidden fields."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.action = ""
         self.found: list[tuple[str, str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
+        if tag == "form":
+            self.action = given.get("action") or ""
         if tag == "input" and given.get("type") == "hidden":
             self.found.append((given.get("name") or "", given.get("value") or ""))
 

@@ -12,7 +12,7 @@ import jwt
 from oauthlib.common import Request
 from oauthlib.oauth2.rfc6749.errors import CustomOAuth2Error, OAuth2Error
 
-from .rules import RegisteredClient
+from .client import RegisteredClient
 
 #: The longest life of a Connect JWT. Bitbucket's documentation advises three minutes.
 MAX_JWT_SECONDS = 3600
@@ -28,10 +28,10 @@ def unauthenticated() -> OAuth2Error:
     return refusal(400, "unauthorized_client", "Requests must be authenticated using OAuth client credentials")
 
 
-def client_credentials(request: Request, *, body_too: bool) -> tuple[str, str] | None:
-    """The client's id and secret from HTTP Basic (or the body); ``None`` if there are none."""
+def client_credentials(request: Request, *, basic: bool, body: bool) -> tuple[str, str] | None:
+    """The client's id and secret from HTTP Basic or the body; ``None`` if there are none where they may be."""
     scheme, _, encoded = str(request.headers.get("Authorization", "")).partition(" ")
-    if scheme.lower() == "basic":
+    if basic and scheme.lower() == "basic":
         try:
             decoded = base64.b64decode(encoded.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
@@ -39,7 +39,7 @@ def client_credentials(request: Request, *, body_too: bool) -> tuple[str, str] |
         # RFC 6749 2.3.1 encodes both before joining them.
         name, colon, secret = decoded.partition(":")
         return (unquote_plus(name), unquote_plus(secret)) if colon else None
-    if body_too and request.client_id and request.client_secret:
+    if body and request.client_id and request.client_secret:
         return request.client_id, request.client_secret
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, get_args
@@ -26,6 +25,8 @@ _TROUBLES = {
     "cut-middle": "hang up amid the answer",
 }
 _SHOWN = 25
+_CLOUD_NAMES = {"display_name": "Name", "username": "User name", "nickname": "Nickname"}
+_DATA_CENTER_NAMES = {"display_name": "Name", "dc_name": "User name"}
 
 
 def index(simulator: BitbucketSimulator) -> Answer:
@@ -38,7 +39,7 @@ def index(simulator: BitbucketSimulator) -> Answer:
             _repositories(simulator),
             _faults(simulator),
             _clock(simulator),
-            _rules(simulator.rules),
+            _rules(simulator),
             _requests(simulator),
             f"<h2>From the start</h2>{_form('reset', '<button>Reset everything</button>')}",
         )
@@ -48,7 +49,8 @@ def index(simulator: BitbucketSimulator) -> Answer:
 
 def _credentials(simulator: BitbucketSimulator) -> str:
     return (
-        f"<p>Address of site and API: <code>{escape(simulator.url)}</code><br>"
+        f"<p>It plays: <code>{simulator.kind}</code><br>"
+        f"Address of site and API: <code>{escape(simulator.url)}</code><br>"
         f"Client id: <code>{escape(simulator.client_id)}</code><br>"
         f"Client secret: <code>{escape(simulator.client_secret)}</code></p>"
     )
@@ -81,13 +83,10 @@ def _person(simulator: BitbucketSimulator, person: Person) -> str:
         + _select("role", {role: role for role in get_args(Role)}, "member")
         + "<button>Join</button>",
     )
+    known_by = _DATA_CENTER_NAMES if simulator.is_data_center else _CLOUD_NAMES
     names = "".join(
         f"<label>{label}<input name={name} placeholder='{escape(getattr(person, name))}'></label>"
-        for name, label in (
-            ("display_name", "Name"),
-            ("username", "User name"),
-            ("nickname", "Nickname"),
-        )
+        for name, label in known_by.items()
     )
     account = "deactivate" if person.active else "reactivate"
     turns = "".join(
@@ -139,20 +138,20 @@ def _clock(simulator: BitbucketSimulator) -> str:
     return f"<h2>Clock</h2><p>{now:%Y-%m-%d %H:%M:%S} UTC</p>{moving}"
 
 
-def _rules(rules: Rules) -> str:
+def _rules(simulator: BitbucketSimulator) -> str:
     inputs = []
-    for rule in fields(Rules):
-        value, label = getattr(rules, rule.name), rule.name.replace("_", " ")
+    for rule in Rules.of(simulator.kind):
+        value, label = getattr(simulator.rules, rule.name), rule.name.replace("_", " ")
         if isinstance(value, bool):
             checked = " checked" if value else ""
             field = f"<input type=checkbox name={rule.name}{checked}>"
         else:
             field = f"<input name={rule.name} value='{escape(str(value))}' required>"
         inputs.append(f"<label>{label}{field}</label>")
+    older = "" if simulator.is_data_center else _form("rules-older", "<button>Rules before 2026</button>")
     return (
         f"<h2>Rules</h2>{_form('rules', ''.join(inputs) + '<button>Apply</button>')}"
-        f"{_form('rules-older', '<button>Rules before 2026</button>')}"
-        f"{_form('rules-today', '<button>Rules of today</button>')}"
+        f"{older}{_form('rules-today', '<button>Rules of today</button>')}"
     )
 
 
@@ -171,7 +170,7 @@ def _requests(simulator: BitbucketSimulator) -> str:
 
 def _form(dial: str, content: str) -> str:
     hidden = _hidden("dial", dial)
-    return f'<form class="row" method="post" action="/_simulator/">{hidden}{content}</form>'
+    return f'<form class="row" method="post" action="./">{hidden}{content}</form>'
 
 
 def _hidden(name: str, value: str) -> str:

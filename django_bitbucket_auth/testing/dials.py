@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import replace
 from html import escape
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from . import dial_pages, pages
 from .faults import Fault, failure
@@ -32,7 +32,7 @@ class Dials:
             "clock": lambda form: simulator.move_clock(float(form["hours"]) * 3600),
             "rules": self._rules,
             "rules-older": lambda form: simulator.use_older_rules(),
-            "rules-today": lambda form: setattr(simulator, "rules", Rules()),
+            "rules-today": lambda form: simulator.use_todays_rules(),
             "revoke": lambda form: simulator.revoke(form["person"]),
             "rotate": lambda form: simulator.rotate(form["person"]),
             "expire": lambda form: simulator.expire_access_tokens(form["person"]),
@@ -49,25 +49,29 @@ class Dials:
             case "GET" | "HEAD", ["_simulator"]:
                 return dial_pages.index(self.simulator)
             case "GET" | "HEAD", [""]:
-                return redirect_answer("/_simulator/")
+                return redirect_answer(self._home)
             case "GET" | "HEAD", ["_simulator", "avatars", name]:
                 return self._picture(name.removesuffix(".svg"))
             case "GET" | "HEAD", ["favicon.ico"]:
                 return _drawing("")
             case "POST", ["_simulator"]:
                 return self._turn(request)
-        return pages.problem(404, "There is no such dial.")
+        return pages.problem(self.simulator, 404, "There is no such dial.")
+
+    @property
+    def _home(self) -> str:
+        return f"{self.simulator.context_path}/_simulator/"
 
     def _turn(self, request: SimulatorRequest) -> Answer:
         # Another site's page may not turn dials in somebody's browser.
         if request.from_elsewhere:
-            return pages.problem(403, "Dials are turned from this page only.")
+            return pages.problem(self.simulator, 403, "Dials are turned from this page only.")
         form = dict(request.form)
         try:
             self._dials[form.get("dial", "")](form)
         except (LookupError, ValueError) as error:
-            return pages.problem(400, f"That can't be done: {error}")
-        return redirect_answer("/_simulator/", 303)
+            return pages.problem(self.simulator, 400, f"That can't be done: {error}")
+        return redirect_answer(self._home, 303)
 
     def _fault(self, form: Form) -> None:
         times = float(form["times"]) if form.get("times") else math.inf
@@ -86,17 +90,18 @@ class Dials:
                 fault.cut = "middle"
             case status:
                 retry_after = f"{seconds:.0f}" if form.get("seconds") else None
-                answer = failure(int(status), retry_after)
+                answer = failure(int(status), retry_after, data_center=self.simulator.is_data_center)
                 fault.status, fault.headers, fault.body = int(status), answer.headers, answer.body
         self.simulator.set_fault(fault)
 
     def _rules(self, form: Form) -> None:
-        rules = Rules()
-        for rule in fields(Rules):
+        rules = self.simulator.rules
+        given: dict[str, Any] = {}
+        for rule in Rules.of(self.simulator.kind):
             kind = type(getattr(rules, rule.name))
-            value = rule.name in form if kind is bool else kind(form[rule.name])
-            setattr(rules, rule.name, value)
-        self.simulator.rules = rules
+            given[rule.name] = rule.name in form if kind is bool else kind(form[rule.name])
+        # All or nothing: a number that is none must not leave half of them changed.
+        self.simulator.rules = replace(rules, **given)
 
     def _join(self, form: Form) -> None:
         roles: dict[str, Role] = {role: role for role in get_args(Role)}
@@ -107,12 +112,13 @@ class Dials:
             form["person"],
             username=form.get("username") or None,
             nickname=form.get("nickname") or None,
+            dc_name=form.get("dc_name") or None,
             display_name=form.get("display_name") or None,
         )
 
     def _picture(self, key: str) -> Answer:
         if key not in self.simulator.people:
-            return pages.problem(404, "There is no such picture.")
+            return pages.problem(self.simulator, 404, "There is no such picture.")
         return _drawing(self.simulator.people[key].initials)
 
 

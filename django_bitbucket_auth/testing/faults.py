@@ -6,40 +6,29 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from .messages import Answer, Cut, api_error
+from .messages import Answer, Cut, api_error, data_center_error
 
 #: What the dials and the log call the endpoints, besides "*" for all of them and a path for that
 #: very one.
-ENDPOINTS = ("authorize", "token", "user", "emails", "workspaces", "permission", "repositories", "removed", "other")
+ENDPOINTS = (
+    "authorize",
+    "token",
+    "request_token",
+    "whoami",
+    "user",
+    "emails",
+    "workspaces",
+    "permission",
+    "repositories",
+    "removed",
+    "other",
+)
 
-_BY_PATH = {
-    ("site", "oauth2", "authorize"): "authorize",
-    ("site", "oauth2", "access_token"): "token",
-    ("2.0", "user"): "user",
-    ("2.0", "user", "emails"): "emails",
-    ("2.0", "user", "workspaces"): "workspaces",
-    ("2.0", "workspaces"): "removed",
-    ("2.0", "repositories"): "removed",
-    ("2.0", "user", "permissions", "workspaces"): "removed",
-    ("2.0", "user", "permissions", "repositories"): "removed",
-}
 _HTML = (
     "<!DOCTYPE html><html><head><title>Bitbucket</title></head>"
     "<body><h1>{status}</h1><p>Something went wrong. We are working on it.</p></body></html>"
 )
 _CUT_WORDS = {"before": "without an answer", "middle": "in the middle of the answer"}
-
-
-def endpoint_named(segments: list[str]) -> str:
-    """The name of the endpoint with these decoded path parts."""
-    match segments:
-        case ["2.0", "user", "workspaces", _, "permission"]:
-            return "permission"
-        case ["2.0", "repositories", _] | ["2.0", "repositories", _, _]:
-            return "repositories"
-        case ["_simulator", *_] | [""] | ["favicon.ico"]:
-            return "simulator"
-    return _BY_PATH.get(tuple(segments), "other")
 
 
 @dataclass
@@ -111,13 +100,14 @@ class Faults:
         return None
 
 
-def failure(status: int, retry_after: str | None) -> Answer:
+def failure(status: int, retry_after: str | None, *, data_center: bool = False) -> Answer:
     """How Bitbucket fails: 429 in JSON, 5xx as a page of HTML (bitbucket.md 8)."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}
+    error = data_center_error if data_center else api_error
     if status == 429:
-        answer = api_error(429, "Rate limit for this resource has been exceeded")
+        answer = error(429, "Rate limit for this resource has been exceeded")
     elif status < 500:
-        answer = api_error(status, "Bad request")
+        answer = error(status, "Bad request")
     else:
         body = _HTML.format(status=status).encode()
         answer = Answer(status, {"Content-Type": "text/html; charset=utf-8"}, body)

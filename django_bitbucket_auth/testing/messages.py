@@ -100,6 +100,11 @@ def html_answer(status: int, title: str, content: str, style: str = "") -> Answe
     return Answer(status, headers, page.encode())
 
 
+def nothing_here() -> Answer:
+    """An address that isn't known, told to whoever looks with a browser."""
+    return html_answer(404, "Not found", "<h1>There is nothing at this address.</h1>")
+
+
 def redirect_answer(location: str, status: int = 302) -> Answer:
     return Answer(status, {"Location": location, "Cache-Control": "no-store"})
 
@@ -112,3 +117,9 @@ def oauth_error(status: int, error: str, description: str) -> Answer:
 def api_error(status: int, message: str, **more: object) -> Answer:
     """An error of the API (bitbucket.md 8). ``more`` joins ``message``: ``detail``, ``data``."""
     return json_answer(status, {"type": "error", "error": {"message": message, **more}})
+
+
+def data_center_error(status: int, message: str, exception: str | None = None) -> Answer:
+    """An error of Data Center's API. ``exception`` names Atlassian's class, below ``com.atlassian.bitbucket``."""
+    name = f"com.atlassian.bitbucket.{exception}" if exception else None
+    return json_answer(status, {"errors": [{"context": None, "message": message, "exceptionName": name}]})

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.test.utils import override_settings
 
+from .kinds import is_oauth1
 from .people import Person
 from .simulator import BitbucketSimulator
+
+#: What a simulator decides, so that nothing of it may be left of what the provider pointed at before.
+DECIDED = frozenset(
+    ("KIND", "BASE_URL", "API_URL", "ENDPOINTS", "CLIENT_ID", "CLIENT_SECRET", "SIGNATURE_METHOD", "RSA_KEY")
+)
 
 
 @contextmanager
@@ -18,8 +24,7 @@ def override_provider(alias: str, **keys: object) -> Iterator[None]:
 
     Works without the setting, too: then there is the one provider ``default``, as the app has it.
     """
-    configured = getattr(settings, "BITBUCKET_AUTH", None)
-    providers = {"default": {}} if configured is None else dict(configured)
+    providers = _configured()
     providers[alias] = {**providers.get(alias, {}), **keys}
     with override_settings(BITBUCKET_AUTH=providers):
         yield
@@ -29,15 +34,18 @@ def override_provider(alias: str, **keys: object) -> Iterator[None]:
 def simulated_bitbucket(
     alias: str = "default",
     *,
+    kind: str = "cloud",
     people: Iterable[Person] | None = None,
     port: int = 0,
+    context_path: str = "",
     **provider_keys: object,
 ) -> Iterator[BitbucketSimulator]:
     """A running simulator with the provider ``alias`` pointed at it, for the length of the block.
 
-    ``people`` replaces the four everybody starts with; ``provider_keys`` go to `override_provider`.
+    ``kind`` and ``context_path``: see `BitbucketSimulator`. ``people`` replaces the four everybody starts with;
+    ``provider_keys`` go to `override_provider`.
     """
-    simulator = BitbucketSimulator(people=people)
+    simulator = BitbucketSimulator(kind, people=people, context_path=context_path)
     with simulator.serving(port), pointed_at(simulator, alias, **provider_keys):
         yield simulator
 
@@ -45,11 +53,27 @@ def simulated_bitbucket(
 @contextmanager
 def pointed_at(simulator: BitbucketSimulator, alias: str = "default", **provider_keys: object) -> Iterator[None]:
     """Point the provider ``alias`` at a simulator that runs already."""
-    keys: dict[str, object] = {
-        "BASE_URL": simulator.url,
-        "API_URL": simulator.url,
-        "CLIENT_ID": simulator.client_id,
-        "CLIENT_SECRET": simulator.client_secret,
-    }
-    with override_provider(alias, **{**keys, **provider_keys}):
+    providers = _configured()
+    kept = {key: value for key, value in providers.get(alias, {}).items() if key not in DECIDED}
+    providers[alias] = {**kept, **keys_for(simulator, provider_keys), **provider_keys}
+    with override_settings(BITBUCKET_AUTH=providers):
         yield
+
+
+def keys_for(simulator: BitbucketSimulator, given: Mapping[str, object] | None = None) -> dict[str, object]:
+    """The keys of a provider that is pointed at ``simulator``, where those in ``given`` are set already."""
+    keys: dict[str, object] = {} if simulator.kind == "cloud" else {"KIND": simulator.kind}
+    keys["BASE_URL"] = simulator.url
+    if not simulator.is_data_center:
+        keys["API_URL"] = simulator.url
+    keys |= {"CLIENT_ID": simulator.client_id, "CLIENT_SECRET": simulator.client_secret}
+    usual = "RSA-SHA1" if simulator.is_data_center else "HMAC-SHA1"
+    if is_oauth1(simulator.kind) and (given or {}).get("SIGNATURE_METHOD", usual) == "RSA-SHA1":
+        keys["RSA_KEY"] = simulator.rsa_private_key
+    return keys
+
+
+def _configured() -> dict[str, dict[str, object]]:
+    """A copy of the setting."""
+    configured = getattr(settings, "BITBUCKET_AUTH", None)
+    return {"default": {}} if configured is None else dict(configured)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Literal
@@ -62,6 +63,11 @@ class Person:
     every token is refused. ``account_status`` and ``kind`` are what the profile says in
     ``account_status`` and ``type``. ``profile`` overrides members of ``/2.0/user``:
     ``person.profile["uuid"] = None`` sends a null. ``password`` is for the retired password grant.
+
+    Data Center knows the same person by ``dc_id`` (positive, never reused), ``dc_name`` (the login name, of which
+    ``dc_slug`` is made: they are *not* the same) and ``dc_type``; the first of ``emails`` is the directory's, which is
+    neither confirmed nor unconfirmed. ``dc_profile`` overrides members of the user's JSON, like ``profile``, and
+    leaves out those that are ``...`` there.
     """
 
     key: str
@@ -80,6 +86,11 @@ class Person:
     profile: dict[str, object] = field(default_factory=dict)
     note: str = ""
     password: str = field(default="", repr=False)
+    dc_id: int = 0
+    dc_name: str = ""
+    dc_slug: str = ""
+    dc_type: str = "NORMAL"
+    dc_profile: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.display_name = self.display_name or self.key.title()
@@ -88,6 +99,9 @@ class Person:
         self.uuid = self.uuid or made_up_uuid("person", self.key)
         self.account_id = self.account_id or made_up_account_id(self.key)
         self.password = self.password or f"password-of-{self.key}"
+        self.dc_id = self.dc_id or made_up_number(self.key)
+        self.dc_name = self.dc_name or _directory_name(self.key, self.display_name)
+        self.dc_slug = self.dc_slug or slug_of(self.dc_name)
 
     @property
     def initials(self) -> str:
@@ -110,7 +124,26 @@ def app_user(name: str, uuid: str, workspace: str) -> Person:
         workspaces={workspace: "member"},
         kind="app_user",
         profile={"kind": "oauth_client"},  # which kinds there are isn't documented
+        dc_id=made_up_number(uuid),
+        dc_name=f"{slug_of(name or 'App')}-service",
+        dc_type="SERVICE",
     )
+
+
+def slug_of(name: str) -> str:
+    """What Data Center makes of a name, to have it in addresses: ``jane@example.com`` → ``jane_example.com``."""
+    return re.sub(r"[^a-z0-9._-]", "_", name.lower())
+
+
+def _directory_name(key: str, display_name: str) -> str:
+    """A login name like an address, as a company's directory gives them out: ``jane.doe@example.com``."""
+    family_name = "".join(f".{word}" for word in display_name.split()[1:][-1:])
+    return f"{key}{family_name}@example.com".lower()
+
+
+def made_up_number(name: str) -> int:
+    """A positive number, the same for the same name."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:7], 16) + 1
 
 
 def made_up_account_id(name: str) -> str:
@@ -179,3 +212,29 @@ def default_people() -> dict[str, Person]:
         ),
     ]
     return {person.key: person for person in people}
+
+
+def people_with_confusing_names() -> list[Person]:
+    """Two people of a Data Center, one of whom is *named* like the other's *slug*.
+
+    Who looks the second one up by slug gets the first; and a search for either name finds both, the first one first.
+    """
+    return [
+        Person(
+            "ann",
+            display_name="Ann Lee",
+            dc_name="ann@example.com",
+            dc_slug="ann_example.com",
+            emails=[Email("ann_example.com@example.org", is_primary=True)],
+            workspaces={"acme": "member"},
+            note="her slug is the name of somebody else",
+        ),
+        Person(
+            "lookalike",
+            display_name="Ann (not ann@example.com)",
+            dc_name="ann_example.com",
+            dc_slug="ann_example.com1",
+            emails=[Email("lookalike@example.org", is_primary=True)],
+            note="has the slug of somebody else as a name",
+        ),
+    ]

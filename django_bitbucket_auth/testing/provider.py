@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from oauthlib.common import Request
 from oauthlib.oauth2 import RequestValidator
@@ -26,6 +26,11 @@ class Validator(RequestValidator):
     ``person_key``, ``workspace_uuid``, ``code_record``, ``grant_record``; where that is, it's typed ``Any``.
     """
 
+    #: The ``error`` of a refresh token that isn't good, or no longer.
+    bad_refresh_error: ClassVar[str] = "invalid_request"
+    #: Of an answer that says "User is inactive".
+    inactive_status: ClassVar[int] = 401
+
     def __init__(self, world: World) -> None:
         super().__init__()
         self.world = world
@@ -36,17 +41,26 @@ class Validator(RequestValidator):
         return True
 
     def authenticate_client(self, request: Request, *args: object, **kwargs: object) -> bool:
-        given = client_credentials(request, body_too=self.world.rules.body_credentials)
+        given = self.credentials_of(request)
         if given is None:
             raise unauthenticated()
         client = self.world.client
-        same_id = hmac.compare_digest(given[0].encode(), client.client_id.encode())
-        same_secret = hmac.compare_digest(given[1].encode(), client.client_secret.encode())
-        if not (same_id and same_secret):
+        if not self.is_the_client(*given):
             raise refusal(400, "unauthorized_client", "Invalid OAuth client credentials")
         request.client = client
         request.client_id = client.client_id
         return True
+
+    def credentials_of(self, request: Request) -> tuple[str, str] | None:
+        """The client's id and secret, where the rules want them; ``None`` if they aren't there."""
+        rules = self.world.rules
+        return client_credentials(request, basic=rules.basic_credentials, body=rules.body_credentials)
+
+    def is_the_client(self, client_id: str, client_secret: str) -> bool:
+        client = self.world.client
+        same_id = hmac.compare_digest(client_id.encode(), client.client_id.encode())
+        same_secret = hmac.compare_digest(client_secret.encode(), client.client_secret.encode())
+        return same_id and same_secret
 
     def authenticate_installation(self, request: Any) -> None:
         """The app in the workspace where it's installed, by its JWT. Raises ``OAuth2Error``."""
@@ -144,6 +158,7 @@ class Validator(RequestValidator):
     ) -> None:
         world = self.world
         grant = world.vault.open_grant(request.person_key, tuple(request.scopes or ()))
+        grant.redirect_uri = request.redirect_uri
         world.vault.codes[code["code"]] = Code(
             grant=grant,
             redirect_uri=request.redirect_uri or "",
@@ -180,7 +195,7 @@ class Validator(RequestValidator):
         return str(request.code_record.challenge_method)
 
     def is_pkce_required(self, client_id: str, request: Request) -> bool:
-        return False
+        return self.world.rules.pkce_required
 
     def invalidate_authorization_code(
         self, client_id: str, code: str, request: Request, *args: object, **kwargs: object
@@ -206,7 +221,7 @@ class Validator(RequestValidator):
     ) -> bool:
         issued = self.world.vault.find_refresh(refresh_token, self.world.now())
         if issued is None:
-            raise refusal(400, "invalid_request", "Invalid refresh_token")
+            raise refusal(400, self.bad_refresh_error, "Invalid refresh_token")
         self._require_active(issued.grant.person)
         request.grant_record = issued.grant
         return True
@@ -240,4 +255,4 @@ class Validator(RequestValidator):
     def _require_active(self, person: str | None) -> None:
         known = self.world.people.get(person or "")
         if known is None or not known.active:
-            raise refusal(401, self.world.rules.inactive_error, "User is inactive")
+            raise refusal(self.inactive_status, self.world.rules.inactive_error, "User is inactive")

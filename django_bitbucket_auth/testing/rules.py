@@ -1,68 +1,35 @@
-"""What the simulator goes by: the registered OAuth client, and which of Bitbucket's rules hold."""
+"""Which of Bitbucket's rules hold in the simulator."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import Literal
-from urllib.parse import urlsplit
+from dataclasses import Field, dataclass, field, fields
+from typing import Literal, TypeVar
 
-# Fixed, and of the lengths Bitbucket gives out in 2026 (32 and 76 characters), so that a project
-# can be set up for the simulator before it runs. They open nothing but a simulator on this very
-# machine.
-SIMULATOR_CLIENT_ID = "simulatorclient00000000000000001"
-SIMULATOR_CLIENT_SECRET = "simulator-secret-that-opens-nothing-but-a-simulator-on-this-very-machine-001"
+from .kinds import is_data_center, kind_named
 
-#: Names that belong to nobody (RFC 2606, RFC 6761), and the one Django's test client goes by.
-RESERVED_HOSTS = ("testserver", "localhost", "example.com", "example.net", "example.org")
-RESERVED_ENDINGS = (".localhost", ".test", ".example", ".invalid", ".example.com", ".example.org")
+_T = TypeVar("_T")
 
 
-@dataclass
-class RegisteredClient:
-    """The OAuth client as it's registered in the simulator.
+def _cloud(default: _T) -> _T:
+    """A rule that a Data Center hasn't got."""
+    return field(default=default, metadata={"data_center": False})
 
-    ``callback_url``: ``None`` accepts any callback on this machine or a reserved name; a string or
-    a tuple of strings accepts exactly these; ``""`` is a client for which none was entered.
-    ``scopes`` is the ceiling. ``workspace`` is the slug of the one it belongs to, where the app is
-    installed, too. ``app_key``, ``client_key`` and ``shared_secret`` are that app's (Connect).
-    """
 
-    client_id: str = SIMULATOR_CLIENT_ID
-    client_secret: str = SIMULATOR_CLIENT_SECRET
-    callback_url: str | tuple[str, ...] | None = None
-    scopes: tuple[str, ...] = ("account", "email", "repository")
-    name: str = "Your Django project"
-    workspace: str = "acme"
-    app_key: str = "simulator-app"
-    client_key: str = "ari:cloud:bitbucket::app/simulator/installation"
-    shared_secret: str = field(default="simulator-shared-secret-that-signs-for-a-simulator-only", repr=False)
-
-    @property
-    def callbacks(self) -> tuple[str, ...]:
-        if isinstance(self.callback_url, str):
-            return (self.callback_url,) if self.callback_url else ()
-        return self.callback_url or ()
-
-    def accepts(self, redirect_uri: str, *, prefix: bool) -> bool:
-        """Whether ``redirect_uri`` may be sent people to."""
-        if self.callback_url is None:
-            return is_nobodys(redirect_uri)
-        return redirect_uri in self.callbacks or (
-            prefix and any(redirect_uri.startswith(callback) for callback in self.callbacks)
-        )
+def _data_center(default: _T) -> _T:
+    """A rule that Cloud hasn't got."""
+    return field(default=default, metadata={"data_center": True})
 
 
 @dataclass
 class Rules:
-    """Cloud's rules of November 2026.
+    """Cloud's rules of November 2026; `for_kind` gives those of the others.
 
     What `bitbucket.md` calls an open question can be set either way.
     """
 
     #: The member of the token answer that names the granted scopes; ``"scopes"`` until May 2026.
     scope_member: Literal["scope", "scopes"] = "scope"
-    #: A refresh gives a new refresh token, and the old one lives on for ``grace_seconds``.
+    #: A refresh gives a new refresh token, and the old one lives on for ``grace_seconds``. Open for Data Center.
     rotate_refresh_tokens: bool = True
     grace_seconds: float = 600.0
     #: Without one the old refresh token stays good: rotation came gradually.
@@ -74,16 +41,20 @@ class Rules:
     #: Characters of an access token and of a refresh token.
     token_length: int = 2500
     #: ``/2.0/workspaces`` and its like answer 410.
-    removed_endpoints_gone: bool = True
+    removed_endpoints_gone: bool = _cloud(True)
     #: ``?access_token=`` is refused.
-    query_token_refused: bool = True
+    query_token_refused: bool = _cloud(True)
     #: ``client_id`` and ``client_secret`` in the body are as good as HTTP Basic (seen, not
     #: documented).
     body_credentials: bool = False
+    #: HTTP Basic does at the token endpoint. Data Center's documentation knows the body only.
+    basic_credentials: bool = True
     #: The implicit and the password grant are taken.
-    retired_grants_taken: bool = False
+    retired_grants_taken: bool = _cloud(False)
     #: Open: does Cloud verify PKCE, or ignore it?
     pkce_verified: bool = True
+    #: A request without a challenge is refused. Open for Data Center, which documents both ways.
+    pkce_required: bool = False
     #: Open: does ``state`` come back with a refusal, and do its parameters come at all?
     denial_has_state: bool = True
     denial_has_error: bool = True
@@ -92,13 +63,47 @@ class Rules:
     #: Open: are scopes beyond the client's dropped, or an ``invalid_scope``?
     scope_parameter: Literal["narrows", "refused"] = "narrows"
     #: Open: does ``account`` alone open ``/2.0/user/emails``?
-    account_opens_emails: bool = False
+    account_opens_emails: bool = _cloud(False)
     #: Open: does ``…/permission`` name the role?
-    permission_names_role: bool = True
+    permission_names_role: bool = _cloud(True)
     #: Open: the ``error`` that stands with "User is inactive".
     inactive_error: str = "unauthorized_client"
     #: Addresses on a page of ``/2.0/user/emails``.
-    emails_per_page: int = 10
+    emails_per_page: int = _cloud(10)
+
+    #: A refresh has to name the redirect URI of the login (M for Data Center).
+    refresh_needs_redirect_uri: bool = _data_center(False)
+    #: A refresh ends the access token it replaces, too (M for Data Center).
+    refresh_ends_access_tokens: bool = _data_center(False)
+    #: The application may get tokens of its own: newer versions only.
+    client_credentials_taken: bool = _data_center(True)
+    #: The most entries on a page of users, whatever ``limit`` asks for.
+    users_per_page: int = _data_center(25)
+    #: Open: where anybody may ask, is a token that's refused the same as none, or a 401?
+    refused_token_is_anonymous: bool = _data_center(True)
+    #: Open: how does a space of a user's name come in ``X-AUSERNAME``?
+    name_header_has_plus: bool = _data_center(False)
+    #: Answers of the API begin a session, by a cookie that is as good as a token.
+    session_cookies: bool = _data_center(True)
+
+    @classmethod
+    def for_kind(cls, kind: str) -> Rules:
+        """What holds in a Bitbucket of this kind (`Kind`); ``cloud-oauth1`` is Cloud as it was."""
+        if is_data_center(kind_named(kind)):
+            return cls(
+                grace_seconds=0.0,
+                access_token_seconds=3600,
+                code_seconds=10.0,
+                token_length=64,
+                body_credentials=True,
+                basic_credentials=False,
+                pkce_required=True,
+                scope_parameter="refused",
+                inactive_error="invalid_grant",
+                refresh_needs_redirect_uri=True,
+                refresh_ends_access_tokens=True,
+            )
+        return cls() if kind == "cloud" else cls.older()
 
     @classmethod
     def older(cls) -> Rules:
@@ -115,27 +120,8 @@ class Rules:
             callback_prefix=True,
         )
 
-
-def is_loopback(host: str) -> bool:
-    """Whether a host (no port, IPv6 without brackets) is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_nobodys(url: str) -> bool:
-    """Whether a callback leads to this machine or to a name that is reserved for tests.
-
-    Anything else would make the simulator a way to send a browser to a stranger's site.
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    if parts.scheme not in ("http", "https") or "@" in parts.netloc or "\\" in url or parts.fragment:
-        return False
-    return is_loopback(host) or host in RESERVED_HOSTS or host.endswith(RESERVED_ENDINGS)
+    @classmethod
+    def of(cls, kind: str) -> list[Field[object]]:
+        """The rules that make a difference in a Bitbucket of this kind."""
+        product = is_data_center(kind)
+        return [rule for rule in fields(cls) if rule.metadata.get("data_center", product) == product]

@@ -12,8 +12,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
+from .client import is_loopback
 from .messages import Answer, SimulatorRequest
-from .rules import is_loopback
 
 #: Bytes of a request's body that are read; nothing a login sends is near it.
 MAX_BODY = 1024 * 1024

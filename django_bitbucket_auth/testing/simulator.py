@@ -1,4 +1,4 @@
-"""The simulator: a Bitbucket Cloud of one client, as a function from requests to answers."""
+"""The simulator: a Bitbucket of one client, Cloud or Data Center, as a function from requests to answers."""
 
 from __future__ import annotations
 
@@ -6,46 +6,58 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from .api import Api
+from .client import RegisteredClient, is_loopback
 from .dials import Dials
-from .faults import Fault, Faults, endpoint_named, failure
-from .grants import authorization_server
+from .faults import Fault, Faults, failure
 from .logs import LoggedRequest
-from .messages import Answer, SimulatorRequest, html_answer
+from .messages import Answer, SimulatorRequest, html_answer, nothing_here
 from .people import Person, default_repositories, default_workspaces
-from .rules import RegisteredClient, Rules, is_loopback
+from .rules import Rules
 from .server import SimulatorServer
-from .site import Site
 from .world import World
 
 _running: dict[str, BitbucketSimulator] = {}
 
 
-class BitbucketSimulator(World):
-    """A Bitbucket Cloud for tests and for development. It refuses as Bitbucket refuses.
+class Product(Protocol):
+    """Cloud, or a Data Center."""
 
+    def endpoint_named(self, segments: list[str]) -> str: ...
+
+    def answer(self, endpoint: str, request: SimulatorRequest, segments: list[str]) -> Answer: ...
+
+    def whose(self, request: SimulatorRequest) -> str | None: ...
+
+
+class BitbucketSimulator(World):
+    """A Bitbucket for tests and for development: Cloud, or a Data Center. It refuses as Bitbucket refuses.
+
+    ``kind`` is as in ``BITBUCKET_AUTH``: ``"cloud"``, ``"cloud-oauth1"`` (Cloud as it was), ``"data-center"`` or
+    ``"data-center-oauth1"``. ``context_path`` is where all of a Data Center lies, like ``"/bitbucket"``.
     ``handle`` is all of it, without a socket; ``serving`` puts a server in front. People,
     workspaces, the client and the rules are what `World` says; here are the dials and the log.
     """
 
     def __init__(
         self,
+        kind: str = "cloud",
         *,
         people: Iterable[Person] | None = None,
         client: RegisteredClient | None = None,
         rules: Rules | None = None,
+        context_path: str = "",
     ) -> None:
-        super().__init__(people=people, client=client, rules=rules)
+        super().__init__(kind, people=people, client=client, rules=rules, context_path=context_path)
         self._beginning = deepcopy((self.people, self.client, self.rules))
         self.faults = Faults()
         #: All requests but those to the simulator's own pages, in the order they came.
         self.requests: list[LoggedRequest] = []
         #: TCP connections accepted since the start or the last reset.
         self.connections = 0
-        self._site = Site(self, authorization_server(self))
-        self._api = Api(self)
+        self._product = _product(self)
         self._dials = Dials(self)
 
     # The core
@@ -59,30 +71,24 @@ class BitbucketSimulator(World):
             # A page of a foreign name that resolves to this machine (DNS rebinding) gets nothing.
             return html_answer(421, "Wrong address", "<h1>This is a simulator on another address.</h1>")
         segments = request.segments
-        endpoint = endpoint_named(segments)
         with self.lock:
-            if endpoint == "simulator":
+            if segments in ([""], ["favicon.ico"]):
                 return self._dials.answer(request, segments)
+            context = self.context_path.split("/")[1:]
+            here, segments = segments[: len(context)] == context, segments[len(context) :] or [""]
+            if here and segments[0] in ("", "_simulator"):
+                return self._dials.answer(request, segments)
+            endpoint = self._product.endpoint_named(segments) if here else "other"
             logged = self._log(endpoint, request)
-            fault = self.faults.take(endpoint, "/" + "/".join(segments))
+            fault = self.faults.take(endpoint, "/" + "/".join(segments) if here else request.path)
             answer = fault.answer() if fault else None
             if answer is None:
-                answer = self._truth(endpoint, request, segments)
+                answer = self._product.answer(endpoint, request, segments) if here else nothing_here()
             logged.status = answer.status
             return fault.spoil(answer) if fault else answer
 
-    def _truth(self, endpoint: str, request: SimulatorRequest, segments: list[str]) -> Answer:
-        if endpoint == "authorize":
-            return self._site.authorize(request)
-        if endpoint == "token":
-            return self._site.token(request)
-        if segments[0] == "2.0":
-            return self._api.answer(request, tuple(segments[1:]))
-        return html_answer(404, "Not found", "<h1>There is nothing at this address.</h1>")
-
     def _log(self, endpoint: str, request: SimulatorRequest) -> LoggedRequest:
         form = dict(request.form)
-        caller, _ = self._api.caller(request)
         logged = LoggedRequest(
             endpoint=endpoint,
             method=request.method,
@@ -90,7 +96,7 @@ class BitbucketSimulator(World):
             query=dict(request.parameters),
             headers=dict(request.headers),
             form=form,
-            person=(caller.key or None) if caller else form.get("person"),
+            person=self._product.whose(request) or form.get("person"),
         )
         self.requests.append(logged)
         return logged
@@ -111,7 +117,8 @@ class BitbucketSimulator(World):
         times: float = math.inf,
     ) -> Fault:
         """Answer ``status`` as Bitbucket would: 429 in JSON, 5xx as a page of HTML."""
-        answer = failure(status, None if retry_after is None else str(retry_after))
+        seconds = None if retry_after is None else str(retry_after)
+        answer = failure(status, seconds, data_center=self.is_data_center)
         return self.answer(endpoint, status, headers=answer.headers, body=answer.body, times=times)
 
     def answer(
@@ -171,16 +178,27 @@ class BitbucketSimulator(World):
         taken.
         """
         with SimulatorServer(self.handle, self._connected, host, port) as server:
-            self.url = server.url
-            _running[self.url] = self
+            self.url = f"{server.url}{self.context_path}"
+            _running[server.url] = self
             try:
                 yield self
             finally:
-                del _running[self.url]
+                del _running[server.url]
 
     def _connected(self) -> None:
         with self.lock:
             self.connections += 1
+
+
+def _product(world: World) -> Product:
+    # Imported here: whoever plays Cloud needn't load a Data Center, nor the other way round.
+    if world.is_data_center:
+        from .data_center import DataCenter
+
+        return DataCenter(world)
+    from .cloud import Cloud
+
+    return Cloud(world)
 
 
 def find_running(url: str) -> BitbucketSimulator | None:

@@ -19,6 +19,8 @@ class Grant:
     scopes: tuple[str, ...]
     workspace: str | None = None
     revoked: bool = False
+    #: Where the person was sent back to; ``None``: nowhere, the tokens were given out without a login.
+    redirect_uri: str | None = None
 
 
 @dataclass
@@ -56,12 +58,15 @@ class Vault:
     access: dict[str, IssuedToken] = field(default_factory=dict)
     refresh: dict[str, IssuedToken] = field(default_factory=dict)
     grants: list[Grant] = field(default_factory=list)
+    #: Data Center's: the key of the person by the value of the cookie.
+    sessions: dict[str, str] = field(default_factory=dict)
 
     def clear(self) -> None:
         self.codes.clear()
         self.access.clear()
         self.refresh.clear()
         self.grants.clear()
+        self.sessions.clear()
 
     def open_grant(self, person: str | None, scopes: tuple[str, ...], workspace: str | None = None) -> Grant:
         grant = Grant(person, scopes, workspace)

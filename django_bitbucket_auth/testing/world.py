@@ -7,6 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from .client import RegisteredClient
+from .issuing import issue
+from .keys import SIMULATOR_RSA_KEY
+from .kinds import context_path_for, is_data_center, kind_named
 from .people import (
     Person,
     Repository,
@@ -17,9 +21,10 @@ from .people import (
     default_repositories,
     default_workspaces,
     made_up_uuid,
+    slug_of,
 )
-from .rules import RegisteredClient, Rules
-from .vault import Grant, IssuedToken, Vault, new_token
+from .rules import Rules
+from .vault import Grant, IssuedToken, Vault
 
 
 class World:
@@ -31,14 +36,20 @@ class World:
 
     def __init__(
         self,
+        kind: str = "cloud",
         *,
         people: Iterable[Person] | None = None,
         client: RegisteredClient | None = None,
         rules: Rules | None = None,
+        context_path: str = "",
     ) -> None:
         self.lock = threading.RLock()
+        self.kind = kind_named(kind)
+        #: Where all of it lies: ``""``, or like ``"/bitbucket"`` on a Data Center.
+        self.context_path = context_path_for(kind, context_path)
         self.client = client or RegisteredClient()
-        self.rules = rules or Rules()
+        self.client.settle(kind)
+        self.rules = rules or Rules.for_kind(kind)
         self.workspaces: dict[str, Workspace] = default_workspaces()
         self.repositories: list[Repository] = default_repositories()
         self.people: dict[str, Person] = default_people()
@@ -46,16 +57,30 @@ class World:
             self.people = {person.key: person for person in people}
         self.vault = Vault()
         self.clock_offset = 0.0
-        #: The address of site and API; set once a server listens.
-        self.url = "http://127.0.0.1"
+        #: The address of site and API, with the context path; set once a server listens.
+        self.url = f"http://127.0.0.1{self.context_path}"
+
+    @property
+    def is_data_center(self) -> bool:
+        return is_data_center(self.kind)
 
     @property
     def client_id(self) -> str:
         return self.client.client_id
 
     @property
+    def consumer_key(self) -> str:
+        """What OAuth 1.0a calls the client's id."""
+        return self.client.client_id
+
+    @property
     def client_secret(self) -> str:
         return self.client.client_secret
+
+    @property
+    def rsa_private_key(self) -> str:
+        """PEM: the other half of the public key with which the client is registered from the start."""
+        return SIMULATOR_RSA_KEY
 
     @property
     def callback_url(self) -> str | tuple[str, ...] | None:
@@ -102,8 +127,9 @@ class World:
         username: str | None = None,
         nickname: str | None = None,
         display_name: str | None = None,
+        dc_name: str | None = None,
     ) -> None:
-        """Change a person's names.
+        """Change a person's names; on a Data Center the slug goes with the name.
 
         Usernames may be taken over from others: nothing checks that here.
         """
@@ -112,6 +138,8 @@ class World:
             found.username = found.username if username is None else username
             found.nickname = found.nickname if nickname is None else nickname
             found.display_name = found.display_name if display_name is None else display_name
+            if dc_name is not None:
+                found.dc_name, found.dc_slug = dc_name, slug_of(dc_name)
 
     def deactivate(self, person: Person | str) -> None:
         """Deactivate the account: from now on "User is inactive"."""
@@ -166,19 +194,8 @@ class World:
         aren't given.
         """
         key = None if person is None else self.person(person).key
-        given = self.client.scopes if scopes is None else tuple(scopes)
-        rules = self.rules
-        told: dict[str, object] = {
-            "access_token": new_token(rules.token_length),
-            "expires_in": rules.access_token_seconds,
-            "token_type": "bearer",
-            rules.scope_member: " ".join(given),
-        }
-        if key is not None:
-            told["refresh_token"] = new_token(rules.token_length)
         with self.lock:
-            self.keep(self.vault.open_grant(key, given), told)
-        return told
+            return issue(self, key, scopes)
 
     def keep(self, grant: Grant, told: Mapping[str, object]) -> None:
         """From now on the tokens of a token answer are good; the caller holds the lock."""
@@ -229,9 +246,21 @@ class World:
                 if person is None or issued.grant.person == key:
                     issued.expires_at = self.now()
 
+    def expire_grant(self, grant: Grant) -> None:
+        """Let the access tokens that came of one consent end now; the caller holds the lock."""
+        for issued in self.vault.access.values():
+            if issued.grant is grant:
+                issued.expires_at = self.now()
+
     def use_older_rules(self) -> None:
-        """Cloud before 2026's changes: `Rules.older`."""
+        """Cloud before 2026's changes: `Rules.older`. ``ValueError`` on a Data Center."""
+        if self.is_data_center:
+            raise ValueError("Older rules are Cloud's")
         self.rules = Rules.older()
+
+    def use_todays_rules(self) -> None:
+        """Those of November 2026: `Rules.for_kind`; of today's Cloud, also where it's played as it was."""
+        self.rules = Rules.for_kind("data-center" if self.is_data_center else "cloud")
 
     def workspace_by(self, identifier: str) -> Workspace | None:
         """The workspace with this slug or UUID (in braces, as Bitbucket wants it)."""

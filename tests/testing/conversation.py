@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -24,6 +25,9 @@ def without_none(parameters: dict[str, str | None]) -> dict[str, str]:
 
 class Conversation:
     """Keyword arguments change the parameters that are sent; ``None`` leaves one out."""
+
+    authorize_path = "/site/oauth2/authorize"
+    token_path = "/site/oauth2/access_token"
 
     def __init__(self, simulator: BitbucketSimulator) -> None:
         self.simulator = simulator
@@ -49,17 +53,17 @@ class Conversation:
 
     def ask(self, **changes: str | None) -> Answer:
         """Open the consent page."""
-        return self.send("GET", f"/site/oauth2/authorize?{urlencode(self.question(**changes))}")
+        return self.send("GET", f"{self.authorize_path}?{urlencode(self.question(**changes))}")
 
     def choose(self, person: str = "jane", **changes: str | None) -> Answer:
         """Press somebody's button."""
         form = self.question(**changes) | {"person": person}
-        return self.send("POST", "/site/oauth2/authorize", form)
+        return self.send("POST", self.authorize_path, form)
 
     def deny(self, **changes: str | None) -> Answer:
         """Press Deny."""
         form = self.question(**changes) | {"deny": "1"}
-        return self.send("POST", "/site/oauth2/authorize", form)
+        return self.send("POST", self.authorize_path, form)
 
     def code(self, person: str = "jane", **changes: str | None) -> str:
         return returned(self.choose(person, **changes))["code"]
@@ -68,7 +72,7 @@ class Conversation:
         """Ask the token endpoint, as the registered client unless ``headers`` are given."""
         if headers is None:
             headers = basic(self.simulator.client_id, self.simulator.client_secret)
-        return self.send("POST", "/site/oauth2/access_token", without_none(form), **headers)
+        return self.send("POST", self.token_path, without_none(form), **headers)
 
     def exchange(self, code: str, **changes: str | None) -> Answer:
         form: dict[str, str | None] = {
@@ -90,6 +94,47 @@ class Conversation:
 
     def api(self, path: str, token: str, scheme: str = "Bearer", method: str = "GET") -> Answer:
         return self.send(method, f"/2.0/{path}", authorization=f"{scheme} {token}")
+
+
+class DataCenterConversation(Conversation):
+    """The same with a Data Center, below its context path: with PKCE, and with the credentials in the body."""
+
+    verifier = "v" * 43
+
+    def __init__(self, simulator: BitbucketSimulator) -> None:
+        super().__init__(simulator)
+        self.authorize_path = f"{simulator.context_path}/rest/oauth2/latest/authorize"
+        self.token_path = f"{simulator.context_path}/rest/oauth2/latest/token"
+
+    def question(self, **changes: str | None) -> dict[str, str]:
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        asked: dict[str, str | None] = {
+            "scope": "PUBLIC_REPOS",
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return super().question(**(asked | changes))
+
+    def token(self, headers: dict[str, str] | None = None, /, **form: str | None) -> Answer:
+        client: dict[str, str | None] = {
+            "client_id": self.simulator.client_id,
+            "client_secret": self.simulator.client_secret,
+        }
+        return super().token(headers or {}, **(client | form))
+
+    def exchange(self, code: str, **changes: str | None) -> Answer:
+        verifier: dict[str, str | None] = {"code_verifier": self.verifier}
+        return super().exchange(code, **(verifier | changes))
+
+    def refresh(self, token: str, **changes: str | None) -> Answer:
+        login: dict[str, str | None] = {"redirect_uri": CALLBACK}
+        return super().refresh(token, **(login | changes))
+
+    def get(self, path: str, token: str | None = None, **headers: str) -> Answer:
+        """Ask the API."""
+        given = headers if token is None else {"authorization": f"Bearer {token}"} | headers
+        return self.send("GET", f"{self.simulator.context_path}/rest/api/latest/{path}", **given)
 
 
 def returned(answer: Answer) -> dict[str, str]:

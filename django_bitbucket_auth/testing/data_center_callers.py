@@ -1,0 +1,91 @@
+"""Who calls a Data Center: by a session's cookie, or by a token."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+
+from .messages import Answer, SimulatorRequest
+from .people import Person
+from .world import World
+
+COOKIE = "BITBUCKETSESSIONID"
+
+#: Each of these opens what those before it open (bitbucket.md 6.1). ``ACCOUNT_WRITE`` stands aside.
+_RISING = (
+    "PUBLIC_REPOS",
+    "REPO_READ",
+    "REPO_WRITE",
+    "REPO_ADMIN",
+    "PROJECT_ADMIN",
+    "ADMIN_WRITE",
+    "SYSTEM_ADMIN",
+)
+SCOPES = (*_RISING, "ACCOUNT_WRITE")
+
+
+def opened_by(scopes: tuple[str, ...]) -> frozenset[str]:
+    """All scopes that these open."""
+    opened = {scope for scope in scopes if scope in SCOPES}
+    for place, scope in enumerate(_RISING):
+        if scope in scopes:
+            opened.update(_RISING[:place])
+    return frozenset(opened)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever calls. Nobody: ``refused`` says whether something came along that was to prove more."""
+
+    person: Person | None = None
+    scopes: frozenset[str] = frozenset()
+    refused: bool = False
+
+
+class Callers:
+    """Finds out for one `World`; the caller holds its lock."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def who(self, request: SimulatorRequest) -> Caller:
+        """A session's cookie decides, whatever token came with it: that's what makes a shared jar dangerous."""
+        person = self._in_session(request)
+        if person is not None:
+            return Caller(person, opened_by(("SYSTEM_ADMIN", "ACCOUNT_WRITE")))
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if not scheme:
+            return Caller()
+        issued = self.world.vault.find_access(token, self.world.now()) if scheme == "Bearer" else None
+        person = self.world.account_of(issued.grant) if issued else None
+        if issued is None or person is None or not person.active:
+            return Caller(refused=True)
+        return Caller(person, opened_by(issued.grant.scopes))
+
+    def whose(self, request: SimulatorRequest) -> str | None:
+        """For the log: whose cookie or token it is. Proves nothing, and uses nothing up."""
+        person = self._in_session(request)
+        if person is not None:
+            return person.key
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        issued = self.world.vault.find_access(token, self.world.now()) if scheme == "Bearer" else None
+        return issued.grant.person if issued else None
+
+    def remember(self, request: SimulatorRequest, person: Person | None, answer: Answer) -> None:
+        """Begin a session, as Data Center does with every answer to somebody who has none."""
+        if not self.world.rules.session_cookies or self._in_session(request) is not None:
+            return
+        value = secrets.token_hex(16).upper()
+        if person is not None and person.key:
+            self.world.vault.sessions[value] = person.key
+        answer.headers["Set-Cookie"] = f"{COOKIE}={value}; Path={self.world.context_path or '/'}; HttpOnly"
+
+    def _in_session(self, request: SimulatorRequest) -> Person | None:
+        try:
+            cookie = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return None
+        key = self.world.vault.sessions.get(cookie.value) if cookie else None
+        person = self.world.people.get(key or "")
+        return person if person is not None and person.active else None
