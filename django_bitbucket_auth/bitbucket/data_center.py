@@ -106,11 +106,9 @@ class DataCenterProvider(Provider):
         The name must not stand in the path of ``/users/{slug}``: there it could be another person's slug.
         """
         query = urlencode({"filter": name, "avatarSize": AVATAR, "limit": PAGE})
-        url: str | None = f"{self.endpoint('user')}?{query}"
+        url = f"{self.endpoint('user')}?{query}"
         found: list[object] = []
         for _ in range(MAX_PAGES):
-            if url is None:
-                return found
             page, response = self.json(token, url)
             if user_names(response) != header:
                 raise OAuthError("bad_name", "two answers to one token are about two people", response.status_code)
@@ -118,11 +116,12 @@ class DataCenterProvider(Provider):
             if not isinstance(values, list):
                 raise OAuthError("no_page", "the answer is not a page of people", response.status_code)
             found += [user for user in values if isinstance(user, dict) and user.get("name") == name]
-            url = self.next_page(page, url)
-        if url is not None:
-            # Not all were seen, and one of the others might have the name, too.
-            raise ProfileError("too many people are found by the name in X-AUSERNAME", "name")
-        return found
+            following = self.next_page(page, url)
+            if following is None:
+                return found
+            url = following
+        # Not all were seen, and one of the others might have the name, too.
+        raise ProfileError("too many people are found by the name in X-AUSERNAME", "name")
 
 
 class DataCenterOAuth1Provider(OAuth1Provider, DataCenterProvider):

@@ -17,6 +17,9 @@ from ..oauth.token import Token
 from . import responses
 from .provider import Beginning, Provider
 
+#: Characters of a request token and its secret; Bitbucket's have 32 each. They travel in the attempt's cookie.
+LONGEST = 512
+
 
 class OAuth1Provider(Provider):
     """A provider by OAuth 1.0a (RFC 5849). Put it before the class that knows where things are and what they mean.
@@ -58,6 +61,8 @@ class OAuth1Provider(Provider):
             request_token = oauth1.parse_request_token(_text(response))
         except ValueError as error:
             raise OAuthError("no_request_token", str(error), response.status_code) from None
+        if len(request_token.token) + len(request_token.secret) > LONGEST:
+            raise OAuthError("no_request_token", "the request token is too long for a cookie", response.status_code)
         url = oauth1.authorization_url(self.endpoint("authorize"), request_token)
         return Beginning(redirect_uri, url, None, request_token.token, request_token.secret)
 
