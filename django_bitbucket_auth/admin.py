@@ -22,6 +22,24 @@ else:
     _Admin = admin.ModelAdmin
 
 
+_SHOWN = (
+    "user",
+    "provider",
+    "instance",
+    "uid",
+    "account_id",
+    "username",
+    "display_name",
+    "email",
+    "email_verified",
+    "avatar_url",
+    "profile_url",
+    "confirmed_at",
+    "created_at",
+    "updated_at",
+)
+
+
 @admin.register(BitbucketAccount)
 class BitbucketAccountAdmin(_Admin):
     """Read only, but for one action: to vouch for a person whose profile has become unrecognisable."""
@@ -30,6 +48,7 @@ class BitbucketAccountAdmin(_Admin):
     list_select_related = ("user",)
     search_fields = ("username", "display_name", "uid")
     actions = ("confirm",)
+    fields = readonly_fields = _SHOWN
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
