@@ -13,6 +13,8 @@ from .data_center_callers import Caller, Callers
 from .data_center_repositories import DataCenterRepositories
 from .data_center_shapes import no_such, page, user
 from .messages import Answer, SimulatorRequest, data_center_error, json_answer
+from .oauth1_site import challenge
+from .oauth1_validator import Refused
 from .world import World
 
 VERSION = {"version": "8.19.9", "buildNumber": "8019009", "buildDate": "1726000000000", "displayName": "Bitbucket"}
@@ -46,15 +48,29 @@ class DataCenterApi:
 
     def answer(self, request: SimulatorRequest, path: tuple[str, ...]) -> Answer:
         """``path``: the decoded parts after ``/rest/api/latest/``."""
-        caller = self._callers.who(request)
-        return self._finished(caller, request, self._answer(caller, request, path))
+        return self._for_caller(request, lambda caller: self._answer(caller, request, path))
 
     def name_alone(self, request: SimulatorRequest) -> Answer:
         """``/plugins/servlet/applinks/whoami``: the caller's name; nothing for anybody else."""
-        caller = self._callers.who(request)
-        name = caller.person.dc_name if caller.person else ""
-        answer = Answer(200, {"Content-Type": "text/plain;charset=UTF-8"}, name.encode())
-        return self._finished(caller, request, answer)
+        kind = {"Content-Type": "text/plain;charset=UTF-8"}
+        return self._for_caller(
+            request, lambda caller: Answer(200, kind, caller.person.dc_name.encode() if caller.person else b"")
+        )
+
+    def _for_caller(self, request: SimulatorRequest, give: Callable[[Caller], Answer]) -> Answer:
+        """What's given to whoever calls, with the headers of every answer: their name, and a session."""
+        try:
+            caller = self._callers.who(request)
+        except Refused as refused:
+            answer = _refused_credential()
+            challenge(self.world, refused, answer)
+            return answer
+        answer = give(caller)
+        if caller.person is not None:
+            encode = quote_plus if self.world.rules.name_header_has_plus else quote
+            answer.headers["X-AUSERNAME"] = encode(caller.person.dc_name, safe="")
+        self._callers.remember(request, caller.person, answer)
+        return answer
 
     def _answer(self, caller: Caller, request: SimulatorRequest, path: tuple[str, ...]) -> Answer:
         found = self._find(path)
@@ -64,22 +80,10 @@ class DataCenterApi:
             return data_center_error(405, "Method Not Allowed")
         if caller.person is None:
             if caller.refused and not (found.is_open and self.world.rules.refused_token_is_anonymous):
-                return data_center_error(
-                    401,
-                    "Authentication failed. Please check your credentials and try again.",
-                    "auth.IncorrectPasswordAuthenticationException",
-                )
+                return _refused_credential()
             if not found.is_open:
                 return data_center_error(401, "You are not permitted to access this resource", "AuthorisationException")
         return found.give(caller, request)
-
-    def _finished(self, caller: Caller, request: SimulatorRequest, answer: Answer) -> Answer:
-        """With the headers of every answer: who called, and their session."""
-        if caller.person is not None:
-            encode = quote_plus if self.world.rules.name_header_has_plus else quote
-            answer.headers["X-AUSERNAME"] = encode(caller.person.dc_name, safe="")
-        self._callers.remember(request, caller.person, answer)
-        return answer
 
     def _find(self, path: tuple[str, ...]) -> Endpoint | None:
         repositories = self._repositories
@@ -119,3 +123,11 @@ class DataCenterApi:
             if person.dc_slug == slug:
                 return json_answer(200, user(self.world, person, request))
         return no_such("user.NoSuchUserException", f"User {slug} does not exist.")
+
+
+def _refused_credential() -> Answer:
+    return data_center_error(
+        401,
+        "Authentication failed. Please check your credentials and try again.",
+        "auth.IncorrectPasswordAuthenticationException",
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 
 from .messages import Answer, SimulatorRequest
+from .oauth1 import OAuth1, is_signed
 from .people import Person
 from .world import World
 
@@ -23,6 +23,8 @@ _RISING = (
     "SYSTEM_ADMIN",
 )
 SCOPES = (*_RISING, "ACCOUNT_WRITE")
+#: Sessions and signed requests know no scopes: they may what the person may.
+_ALL = frozenset(SCOPES)
 
 
 def opened_by(scopes: tuple[str, ...]) -> frozenset[str]:
@@ -46,14 +48,20 @@ class Caller:
 class Callers:
     """Finds out for one `World`; the caller holds its lock."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, oauth1: OAuth1) -> None:
         self.world = world
+        self.oauth1 = oauth1
 
     def who(self, request: SimulatorRequest) -> Caller:
-        """A session's cookie decides, whatever token came with it: that's what makes a shared jar dangerous."""
+        """A session's cookie decides, whatever token came with it: that's what makes a shared jar dangerous.
+
+        Raises `Refused` for a signature that isn't good: it's told so, even where anybody may ask.
+        """
         person = self._in_session(request)
         if person is not None:
-            return Caller(person, opened_by(("SYSTEM_ADMIN", "ACCOUNT_WRITE")))
+            return Caller(person, _ALL)
+        if is_signed(request):
+            return Caller(self.world.account_of(self.oauth1.grant_of(request)), _ALL)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not scheme:
             return Caller()
@@ -68,6 +76,8 @@ class Callers:
         person = self._in_session(request)
         if person is not None:
             return person.key
+        if is_signed(request):
+            return self.oauth1.whose(request)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         issued = self.world.vault.find_access(token, self.world.now()) if scheme == "Bearer" else None
         return issued.grant.person if issued else None
@@ -82,10 +92,7 @@ class Callers:
         answer.headers["Set-Cookie"] = f"{COOKIE}={value}; Path={self.world.context_path or '/'}; HttpOnly"
 
     def _in_session(self, request: SimulatorRequest) -> Person | None:
-        try:
-            cookie = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return None
-        key = self.world.vault.sessions.get(cookie.value) if cookie else None
-        person = self.world.people.get(key or "")
+        sent = (one.strip().partition("=") for one in request.headers.get("cookie", "").split(";"))
+        value = next((value for name, _, value in sent if name == COOKIE), "")
+        person = self.world.people.get(self.world.vault.sessions.get(value, ""))
         return person if person is not None and person.active else None

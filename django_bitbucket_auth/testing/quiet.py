@@ -18,8 +18,13 @@ def _not_ours(record: logging.LogRecord) -> bool:
     return not _playing_bitbucket.get()
 
 
-for _name in [name for name in logging.root.manager.loggerDict if name.startswith("oauthlib.")]:
-    logging.getLogger(_name).addFilter(_not_ours)
+def hush() -> None:
+    """Let `quiet_oauthlib` hold for all of oauthlib's loggers that exist by now."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("oauthlib.")]:
+        logging.getLogger(name).addFilter(_not_ours)  # a second time changes nothing
+
+
+hush()
 
 
 @contextmanager

@@ -71,6 +71,13 @@ class Rules:
     #: Addresses on a page of ``/2.0/user/emails``.
     emails_per_page: int = _cloud(10)
 
+    #: OAuth 1.0a: how long a person may take, and how far the clocks may be apart.
+    request_token_seconds: float = 600.0
+    timestamp_seconds: float = 300.0
+    #: OAuth 1.0a: which problem a refusal names (if `denial_has_error`), and whether the request token is told.
+    denial_problem: str = "permissions_denied"
+    denial_has_token: bool = True
+
     #: A refresh has to name the redirect URI of the login (M for Data Center).
     refresh_needs_redirect_uri: bool = _data_center(False)
     #: A refresh ends the access token it replaces, too (M for Data Center).
@@ -83,6 +90,10 @@ class Rules:
     refused_token_is_anonymous: bool = _data_center(True)
     #: Open: how does a space of a user's name come in ``X-AUSERNAME``?
     name_header_has_plus: bool = _data_center(False)
+    #: OAuth 1.0a's access tokens live for five years.
+    signed_token_seconds: int = _data_center(157680000)
+    #: Open: the status for a signed request that lacks something or comes at a wrong time (Atlassian's library: 400).
+    malformed_status: int = _data_center(401)
     #: Answers of the API begin a session, by a cookie that is as good as a token.
     session_cookies: bool = _data_center(True)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 
 @dataclass(eq=False)
@@ -42,11 +44,28 @@ class Code:
 class IssuedToken:
     """An access or refresh token.
 
-    ``used``: a refresh token that has been exchanged and lives on grace.
+    ``used``: a refresh token that has been exchanged and lives on grace. ``secret``: an access token's of OAuth 1.0a.
     """
 
     grant: Grant
     expires_at: float
+    used: bool = False
+    secret: str = field(default="", repr=False)
+
+
+@dataclass
+class RequestToken:
+    """Temporary credentials of OAuth 1.0a.
+
+    ``grant`` and ``verifier`` are there once a person has allowed it.
+    """
+
+    secret: str = field(repr=False)
+    callback: str
+    expires_at: float
+    grant: Grant | None = None
+    verifier: str = field(default="", repr=False)
+    denied: bool = False
     used: bool = False
 
 
@@ -60,6 +79,10 @@ class Vault:
     grants: list[Grant] = field(default_factory=list)
     #: Data Center's: the key of the person by the value of the cookie.
     sessions: dict[str, str] = field(default_factory=dict)
+    #: OAuth 1.0a's request tokens, access tokens, and what may not be sent again: timestamp, nonce and token.
+    requested: dict[str, RequestToken] = field(default_factory=dict)
+    signing: dict[str, IssuedToken] = field(default_factory=dict)
+    nonces: set[tuple[str, str, str]] = field(default_factory=set)
 
     def clear(self) -> None:
         self.codes.clear()
@@ -67,6 +90,9 @@ class Vault:
         self.refresh.clear()
         self.grants.clear()
         self.sessions.clear()
+        self.requested.clear()
+        self.signing.clear()
+        self.nonces.clear()
 
     def open_grant(self, person: str | None, scopes: tuple[str, ...], workspace: str | None = None) -> Grant:
         grant = Grant(person, scopes, workspace)
@@ -79,6 +105,10 @@ class Vault:
         if found is None or found.expires_at <= now or found.grant.revoked:
             return None
         return found
+
+    def all_access(self) -> Iterator[IssuedToken]:
+        """The access tokens of both protocols."""
+        return chain(self.access.values(), self.signing.values())
 
     def find_access(self, token: str, now: float) -> IssuedToken | None:
         return _usable(self.access.get(token), now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -191,7 +192,8 @@ class World:
         """Give out a pair of tokens as if the person had consented, and return the answer's members.
 
         ``None``: a token of the application itself, without a refresh token. ``scopes``: any; the client's if they
-        aren't given.
+        aren't given. With OAuth 1.0a the pair is ``access_token`` and ``token_secret``, and there are neither scopes
+        nor tokens of the application (``ValueError``).
         """
         key = None if person is None else self.person(person).key
         with self.lock:
@@ -205,6 +207,11 @@ class World:
             # Three months of disuse are counted from here, also for one that wasn't rotated.
             issued = IssuedToken(grant, now + self.rules.refresh_token_seconds)
             self.vault.keep_refresh(str(told["refresh_token"]), issued)
+
+    def keep_signing(self, grant: Grant, token: str, secret: str) -> None:
+        """From now on an access token of OAuth 1.0a is good: for years on a Data Center, for ever on Cloud."""
+        life = self.rules.signed_token_seconds if self.is_data_center else math.inf
+        self.vault.signing[token] = IssuedToken(grant, self.now() + life, secret=secret)
 
     def account_of(self, grant: Grant) -> Person | None:
         """Whom the grant's tokens stand for: a person, or an application, which has no key. ``None``: it's gone."""
@@ -242,7 +249,7 @@ class World:
         """Let access tokens (one person's, or all, the application's too) end now; refresh tokens stay."""
         key = None if person is None else self.person(person).key
         with self.lock:
-            for issued in self.vault.access.values():
+            for issued in self.vault.all_access():
                 if person is None or issued.grant.person == key:
                     issued.expires_at = self.now()
 
