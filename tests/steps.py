@@ -56,6 +56,17 @@ def code_for(simulator: BitbucketSimulator, started: Started, person: str = "jan
     return parse_qs(urlsplit(location).query)["code"][0]
 
 
+def signed_answer(simulator: BitbucketSimulator, started: Started, person: str = "jane") -> dict[str, Any]:
+    """What Bitbucket sends back by OAuth 1.0a when ``person`` consents: request token, verifier, and our own state."""
+    parts = urlsplit(started.url)
+    form = urlencode({**started.parameters, "person": simulator.person(person).key})
+    headers = {"host": parts.netloc, "content-type": "application/x-www-form-urlencoded"}
+    answer = simulator.handle(SimulatorRequest("POST", parts.path, headers=headers, body=form.encode()))
+    query = parse_qs(urlsplit(answer.headers.get("Location", "")).query)
+    assert set(query) == {"state", "oauth_token", "oauth_verifier"}, answer
+    return {name: values[0] for name, values in query.items()}
+
+
 def come_back(client: Client, path: str = CALLBACK, *, secure: bool = False, **query: Any) -> Any:
     """The browser at the callback, sent there by Bitbucket."""
     return client.get(path, query, headers=SENT_BACK, secure=secure)

@@ -20,7 +20,7 @@ from .profiles import Profile, parse_data_center
 from .provider import Provider
 
 #: Pages of people whose names contain the one that is looked up, and how many a page has at most.
-MAX_PAGES = 20
+MAX_PAGES = 100
 PAGE = 500
 #: Open to everybody, and the smallest answer that says whose token it was asked with.
 WHO = "/rest/api/latest/application-properties"
