@@ -1,5 +1,6 @@
 """The example site. What Bitbucket needs stands first; the rest is as in any Django project."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import django
@@ -31,10 +32,26 @@ LOGIN_REDIRECT_URL = "profile"
 LOGOUT_REDIRECT_URL = "home"
 
 # BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET are read from the environment by the app itself.
-# "*" says that everybody with a Bitbucket account is meant; a real site names its workspace.
-BITBUCKET_AUTH: dict[str, dict[str, object]] = {
-    "default": {"WORKSPACES": env.list("BITBUCKET_WORKSPACES", default=["*"])},
-}
+# A real site has one kind of Bitbucket, and of the following the lines for that. This one can be run
+# with any of four (run.py --provider).
+KIND = env.str("BITBUCKET_KIND", default="cloud")
+PROVIDER: dict[str, object] = {} if KIND == "cloud" else {"KIND": KIND}
+
+if KIND in ("cloud", "cloud-oauth1"):
+    # "*" says that everybody with a Bitbucket account is meant; a real site names its workspace.
+    PROVIDER["WORKSPACES"] = env.list("BITBUCKET_WORKSPACES", default=["*"])
+if KIND in ("data-center", "data-center-oauth1"):
+    PROVIDER["BASE_URL"] = env.str("BITBUCKET_BASE_URL", default="")
+    # Its addresses come from a directory and are never confirmed: of these domains they are believed.
+    PROVIDER["TRUST_EMAILS"] = env.list("BITBUCKET_TRUST_EMAILS", default=[])
+if KIND == "data-center":
+    # To read what a person may read. Without it they would be shown public repositories only.
+    PROVIDER["SCOPES"] = ["REPO_READ"]
+if KIND == "data-center-oauth1":
+    # PEM text, or a path. It signs each request, so there is no secret.
+    PROVIDER["RSA_KEY"] = env.str("BITBUCKET_RSA_KEY", default="")
+
+BITBUCKET_AUTH = {"default": PROVIDER}
 
 # One process serves this site, so its own memory will do as the cache.
 SILENCED_SYSTEM_CHECKS = ["bitbucket_auth.W005"]
@@ -50,14 +67,24 @@ if env.bool("BITBUCKET_SIMULATOR", default=False):
         default_workspaces,
     )
 
-    SIMULATOR_URL = f"http://127.0.0.1:{env.int('BITBUCKET_SIMULATOR_PORT', default=8010)}"
-    BITBUCKET_AUTH["default"] |= {
+    SIMULATOR_URL = (
+        f"http://127.0.0.1:{env.int('BITBUCKET_SIMULATOR_PORT', default=8010)}"
+        f"{env.str('BITBUCKET_SIMULATOR_CONTEXT_PATH', default='')}"
+    )
+    PROVIDER |= {
         "BASE_URL": SIMULATOR_URL,
-        "API_URL": SIMULATOR_URL,
         "CLIENT_ID": SIMULATOR_CLIENT_ID,
         "CLIENT_SECRET": SIMULATOR_CLIENT_SECRET,
-        "WORKSPACES": [default_workspaces()["acme"].uuid],  # one of its people is in no workspace
     }
+    if KIND in ("cloud", "cloud-oauth1"):
+        PROVIDER["API_URL"] = SIMULATOR_URL
+        PROVIDER["WORKSPACES"] = [default_workspaces()["acme"].uuid]  # one of its people is in no workspace
+    else:
+        PROVIDER["TRUST_EMAILS"] = ["example.com"]
+    if KIND == "data-center-oauth1":
+        from django_bitbucket_auth.testing import SIMULATOR_RSA_KEY
+
+        PROVIDER["RSA_KEY"] = SIMULATOR_RSA_KEY
     SILENCED_SYSTEM_CHECKS.append("bitbucket_auth.W004")  # it is meant to be on this machine
 
 # The page of a sign-in that failed shows a code like BB-7F3K: this finds the line with the cause.
@@ -109,18 +136,26 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "website.context.simulator",
+                "website.context.bitbucket",
             ],
         },
     },
 ]
 
+# A file; or DATABASE_URL names a database of a server: postgres://…, mysql://….
 DATABASES = {
-    "default": {
+    "default": env.db("DATABASE_URL")
+    if env.str("DATABASE_URL", default="")
+    else {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": env.str("DATABASE_PATH", default=str(PROJECT / "db.sqlite3")),
     },
 }
+if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
+    with suppress(ImportError):  # or there is mysqlclient, which Django finds by itself
+        import pymysql
+
+        pymysql.install_as_MySQLdb()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Cookies don't tell ports apart: other projects on localhost shall not lose their sessions to this.

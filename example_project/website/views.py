@@ -6,7 +6,6 @@ import logging
 import math
 from itertools import islice
 from typing import Any
-from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -26,13 +25,14 @@ from django_bitbucket_auth.exceptions import (
     ReauthenticationRequired,
 )
 
-from .bitbucket import Workspace, newest_first, workspaces_in
+from .bitbucket import Workspace, by_project, is_data_center, newest_first, workspaces_in
 
 logger = logging.getLogger(__name__)
 
-#: How many are shown: each workspace costs a request, and the page waits for it.
+#: How many are shown: each workspace costs a request, and the page waits for it. Projects cost none.
 MOST_WORKSPACES = 10
 MOST_REPOSITORIES = 20
+MOST_RECENT = 50
 #: What a scope is called where an OAuth client is registered.
 TICKS = {"account": "Account: Read", "email": "Email", "repository": "Repositories: Read"}
 
@@ -41,12 +41,11 @@ TICKS = {"account": "Account: Read", "email": "Email", "repository": "Repositori
 @never_cache
 @login_required
 def repositories(request: HttpRequest) -> HttpResponse:
-    """A person's workspaces and repositories. Of what can go wrong, each has its answer here."""
+    """A person's repositories. Of what can go wrong, each has its answer here."""
     try:
         # It renews its token by itself, also one that Bitbucket refuses before its time.
         session = get_session(request)
-        found = islice(session.paginate("user/workspaces", params={"sort": "slug"}), MOST_WORKSPACES)
-        workspaces = [with_repositories(session, workspace) for workspace in workspaces_in(found)]
+        shown = of_projects(session) if is_data_center() else of_workspaces(session)
     except NotConnected as error:
         return problem(request, error, "not_connected", 403)
     except ReauthenticationRequired as error:
@@ -64,16 +63,33 @@ def repositories(request: HttpRequest) -> HttpResponse:
         return problem(request, error, "misconfigured", 503)
     except BitbucketAuthError as error:  # the root of all of them
         return problem(request, error, "nonsense", 502)
-    return render(request, "repositories.html", {"workspaces": workspaces, "most_workspaces": MOST_WORKSPACES})
+    return render(request, "repositories.html", shown)
+
+
+def of_workspaces(session: BitbucketSession) -> dict[str, Any]:
+    """What the page shows of Bitbucket Cloud."""
+    found = islice(session.paginate("user/workspaces", params={"sort": "slug"}), MOST_WORKSPACES)
+    places = [with_repositories(session, workspace) for workspace in workspaces_in(found)]
+    return {"places": places, "most_workspaces": MOST_WORKSPACES if len(places) == MOST_WORKSPACES else None}
+
+
+def of_projects(session: BitbucketSession) -> dict[str, Any]:
+    """What the page shows of a Data Center: what the person has used last, in one request.
+
+    Not of ``repos``: there anybody may ask, so that one whose token has ended could be taken for a stranger, who is
+    shown what is public, and no word of the token.
+    """
+    values = list(islice(session.paginate("profile/recent/repos", params={"limit": MOST_RECENT + 1}), MOST_RECENT + 1))
+    found = by_project(values[:MOST_RECENT])
+    places = [{"name": project.name or "Without a project", "repositories": ones} for project, ones in found.items()]
+    return {"places": places, "most_recent": MOST_RECENT if len(values) > MOST_RECENT else None}
 
 
 def with_repositories(session: BitbucketSession, workspace: Workspace) -> dict[str, Any]:
     """What the page shows of a workspace."""
     # One more than is shown, to see whether there are more; in one page of Bitbucket's, so that it takes one request.
     most = MOST_REPOSITORIES + 1
-    pages = session.paginate(
-        f"repositories/{quote(workspace.uuid, safe='')}", params={"sort": "-updated_on", "pagelen": most}
-    )
+    pages = session.paginate(workspace.path, params=workspace.query(most))
     try:
         values = list(islice(pages, most))
     except OAuthError as error:
