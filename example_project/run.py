@@ -10,15 +10,15 @@ import argparse
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from types import FrameType
 
+import database
 import requests
 import walkthrough
+from kinds import KINDS, Kind
 from servers import ServerProblem, environment, free_ports, manage, refuse_taken, running
 from terminal import say
 
@@ -37,7 +37,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     mode.add_argument(
         "--real",
         action="store_true",
-        help="use the real Bitbucket, with BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET",
+        help="use the real Bitbucket, with what its kind needs in the environment (README.rst)",
+    )
+    parser.add_argument(
+        "--provider",
+        choices=KINDS,
+        default="cloud",
+        metavar="KIND",
+        help=f"which Bitbucket: {', '.join(KINDS)} (default cloud)",
     )
     parser.add_argument("--port", type=int, help="of the site (default 8000; for --check any free one)")
     parser.add_argument(
@@ -51,15 +58,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 fine, 1 something is wrong (a sentence says what)."""
     options = parse(arguments)
+    kind = KINDS[options.provider]
     for number in ENDINGS:
         signal.signal(number, leave)
     try:
         if options.check:
             port, simulator_port = free_ports()
-            return check(options.port or port, options.simulator_port or simulator_port)
+            return check(kind, options.port or port, options.simulator_port or simulator_port)
         if options.real:
-            return serve(options.port or 8000, None)
-        return serve(options.port or 8000, options.simulator_port or 8010)
+            return serve(kind, options.port or 8000, None)
+        return serve(kind, options.port or 8000, options.simulator_port or 8010)
     except ServerProblem as problem:
         say(f"✗ {problem}")
         return 1
@@ -80,18 +88,20 @@ def leave(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def serve(port: int, simulator_port: int | None) -> int:
+def serve(kind: Kind, port: int, simulator_port: int | None) -> int:
     """Run until Ctrl-C."""
     site = f"http://localhost:{port}"
     if simulator_port is None:
-        require_credentials()
+        require_registration(kind)
     refuse_taken(port, "site", "--port")
     if simulator_port is not None:
         refuse_taken(simulator_port, "simulator", "--simulator-port")
-    with running(port, simulator_port) as servers:
+    env = environment(kind, simulator_port)
+    database.migrate(env)
+    with running(env, port, simulator_port) as servers:
         say(f"\nOpen {site}/ and sign in.")
         if simulator_port is not None:
-            say(f"Its Bitbucket is simulated: http://127.0.0.1:{simulator_port}/_simulator/")
+            say(f"Its Bitbucket is simulated: http://127.0.0.1:{simulator_port}{kind.context_path}/_simulator/")
         else:
             say(f"The callback URL to register at Bitbucket: {site}/bitbucket/callback/")
         say("Ctrl-C stops everything.\n")
@@ -103,32 +113,37 @@ def serve(port: int, simulator_port: int | None) -> int:
             time.sleep(0.2)
 
 
-def require_credentials() -> None:
-    """Raise ServerProblem unless the environment has the credentials of an OAuth client."""
-    for name in ("BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET"):
-        if not os.environ.get(name) and not os.environ.get(f"{name}_FILE"):
+def require_registration(kind: Kind) -> None:
+    """Raise ServerProblem unless the environment says where Bitbucket is, and who the site is there."""
+    if kind.is_oauth1 and not kind.is_data_center:
+        raise ServerProblem(
+            "Bitbucket Cloud has taken no OAuth 1.0a since early 2026: use --provider cloud with the same consumer, or "
+            "leave out --real to see it against the simulator."
+        )
+    *others, last = kind.variables
+    for name in kind.variables:
+        # The app reads credentials from files as well.
+        if not (os.environ.get(name) or (name.startswith("BITBUCKET_CLIENT_") and os.environ.get(f"{name}_FILE"))):
             raise ServerProblem(
-                f"{name} is not set: put BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET of an "
-                "OAuth client into the environment (README.rst says how to get one), or leave "
-                "out --real to use the simulator."
+                f"{name} is not set: put {', '.join(others)} and {last} into the environment (README.rst says where "
+                "to get them), or leave out --real to use the simulator."
             )
 
 
-def check(port: int, simulator_port: int) -> int:
+def check(kind: Kind, port: int, simulator_port: int) -> int:
     """Sign in without a person, on a database of its own, within a minute."""
     refuse_taken(port, "site", "--port")
     refuse_taken(simulator_port, "simulator", "--simulator-port")
-    site, simulator = f"http://localhost:{port}", f"http://127.0.0.1:{simulator_port}"
+    site, simulator = f"http://localhost:{port}", f"http://127.0.0.1:{simulator_port}{kind.context_path}"
     if hasattr(signal, "SIGALRM"):  # elsewhere the time limits of the single steps have to do
         signal.signal(signal.SIGALRM, too_long)
         signal.alarm(CHECK_SECONDS)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        database = str(Path(folder) / "db.sqlite3")
-        job = partial(manage, environment(simulator_port, database), "workspace_report", "acme")
-        with running(port, simulator_port, database) as servers:
-            say(f"The site runs on {site}, its simulated Bitbucket on {simulator}.\n")
+    with database.for_a_check(environment(kind, simulator_port)) as env:
+        job = partial(manage, env, "workspace_report", kind.project)
+        with running(env, port, simulator_port) as servers:
+            say(f"The site runs on {site}, its simulated Bitbucket ({kind.name}) on {simulator}.\n")
             try:
-                person = walkthrough.walk(site, simulator, job)
+                person = walkthrough.Walk(kind, site, simulator, job).go()
             except (walkthrough.StepFailed, LookupError, requests.RequestException) as error:
                 say(f"  ✗ {error}\n")
                 for server in servers:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from kinds import Kind
 from terminal import say
 
 PROJECT = Path(__file__).resolve().parent
@@ -90,15 +91,18 @@ class Server:
                 pipe.close()
 
 
-def environment(simulator_port: int | None, database: str | None) -> dict[str, str]:
+def environment(kind: Kind, simulator_port: int | None) -> dict[str, str]:
     """The children's environment: for the real Bitbucket or a simulated one, never a mixture."""
     prefix = "BITBUCKET_SIMULATOR" if simulator_port is None else "BITBUCKET_"
     env = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
     if simulator_port is not None:
-        env |= {"BITBUCKET_SIMULATOR": "1", "BITBUCKET_SIMULATOR_PORT": str(simulator_port)}
-    if database is not None:
-        env["DATABASE_PATH"] = database
+        env |= {
+            "BITBUCKET_SIMULATOR": "1",
+            "BITBUCKET_SIMULATOR_PORT": str(simulator_port),
+            "BITBUCKET_SIMULATOR_CONTEXT_PATH": kind.context_path,
+        }
     return env | {
+        "BITBUCKET_KIND": kind.name,
         "DEBUG": "1",
         "DJANGO_RUNSERVER_HIDE_WARNING": "true",
         "DJANGO_SETTINGS_MODULE": "website.settings",
@@ -125,21 +129,14 @@ def manage(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProce
         raise ServerProblem(f"manage.py {arguments[0]} took longer than {START_SECONDS:g} seconds.") from None
 
 
-def migrate(env: Mapping[str, str]) -> None:
-    """Create or update the database; raise ServerProblem with what Django said if that fails."""
-    done = manage(env, "migrate", "--verbosity=0")
-    if done.returncode:
-        raise ServerProblem(f"The database could not be set up:\n{done.stdout}")
-
-
 @contextmanager
-def running(site_port: int, simulator_port: int | None, database: str | None = None) -> Iterator[list[Server]]:
-    """Migrate, run the site and (unless its port is None) the simulator; stop both in the end."""
-    env = environment(simulator_port, database)
-    migrate(env)
+def running(env: Mapping[str, str], site_port: int, simulator_port: int | None) -> Iterator[list[Server]]:
+    """Run the site and (unless its port is None) the simulator; stop both in the end."""
     commands = [("site", site_port, ["runserver", "--noreload", f"localhost:{site_port}"])]
     if simulator_port is not None:
         command = ["bitbucket_simulator", "--port", str(simulator_port)]
+        if env["BITBUCKET_KIND"] != "cloud":
+            command += ["--kind", env["BITBUCKET_KIND"], "--context-path", env["BITBUCKET_SIMULATOR_CONTEXT_PATH"]]
         commands.append(("simulator", simulator_port, command))
     servers: list[Server] = []
     try:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from subprocess import CompletedProcess
 from urllib.parse import parse_qs, urlsplit
 
 import requests
+from kinds import Kind
 from terminal import say
 from visitor import Browser, Page
 
 # The usual case among the simulator's people.
-PERSON, NAME, USER_NAME, EMAIL = "jane", "Jane Doe", "jdoe", "jane@example.com"
-WORKSPACE, REPOSITORY = "acme", "Web shop"
-
-TOKEN_REQUEST = "POST /site/oauth2/access_token"
+PERSON, NAME, EMAIL = "jane", "Jane Doe", "jane@example.com"
+PROJECT, REPOSITORY = "acme", "Web shop"
 
 #: Runs the scheduled job.
 Job = Callable[[], CompletedProcess[str]]
@@ -25,142 +25,183 @@ class StepFailed(Exception):
     """Something wasn't as it should be. The message says what was expected and what came."""
 
 
-def walk(site: str, simulator: str, job: Job) -> dict[str, str]:
-    """Go through the site as somebody who signs in; print each step; return what it shows of her.
+@dataclass
+class Walk:
+    """A person's way through the site at ``site``, which asks the simulated Bitbucket at ``simulator``.
 
-    ``job`` runs the scheduled job. Raises StepFailed (or LookupError: a link or button is missing; or requests'
-    exceptions) at the first thing that is not as it should be.
+    ``job`` runs the scheduled job.
     """
-    browser = Browser()
-    page = browser.type(f"{site}/")
-    expect(page, page.status == 200 and "Sign in with Bitbucket" in page.text, "the home page")
-    done("The home page is open to everybody", page)
 
-    page = browser.click("Try the private page")
-    expect_consent(page, simulator)
-    done("The private page asks to sign in, and leads to Bitbucket", page)
-    asked = parse_qs(urlsplit(page.url).query)
-    expect(page, asked.get("state") and asked.get("code_challenge_method") == ["S256"], "S256")
-    say(f"      returns to {asked['redirect_uri'][0]}, with state and an S256 challenge")
+    kind: Kind
+    site: str
+    simulator: str
+    job: Job
+    browser: Browser = field(default_factory=Browser)
 
-    page = browser.press(PERSON)
-    expect(page, page.status == 200 and page.url == f"{site}/private/", "the private page")
-    expect(page, NAME in page.text, f"{NAME}'s name on it")
-    done(f"{NAME} allows it, is signed in and back on the private page", page)
+    def go(self) -> dict[str, str]:
+        """Sign in, look around, leave; print each step; return what the site shows of her.
 
-    page = browser.click("Profile")
-    expect(page, page.status == 200, "the profile")
-    expect(page, f"{EMAIL} confirmed" in page.text, f"{EMAIL} as a confirmed address")
-    expect(page, NAME in page.text and USER_NAME in page.text, "both of the person's names")
-    done(f"The profile shows {NAME}, {USER_NAME} on Bitbucket, {EMAIL} (confirmed)", page)
+        Raises StepFailed (or LookupError: a link or button is missing; or requests' exceptions) at the first thing that
+        is not as it should be. What a kind of Bitbucket hasn't got is no step, and a line says why.
+        """
+        self.arrive()
+        person = self.see_profile()
+        self.see_repositories()
+        if not self.kind.is_oauth1:
+            self.outlive_the_token()
+        else:
+            say("  - Nothing to renew: OAuth 1.0a has no refresh tokens, and its access tokens last")
+        self.come_back_after_withdrawing()
+        if not self.kind.is_oauth1:
+            self.run_the_job()
+        else:
+            say("  - No scheduled job: in OAuth 1.0a an application has no token of its own")
+        self.leave()
+        self.deny()
+        return person
 
-    person = {"Name": page.heading} | page.facts
+    def arrive(self) -> None:
+        """From the home page over Bitbucket to the private page."""
+        page = self.browser.type(f"{self.site}/")
+        expect(page, page.status == 200 and "Sign in with Bitbucket" in page.text, "the home page")
+        done("The home page is open to everybody", page)
 
-    see_repositories(browser, site, simulator)
-    run_the_job(simulator, job)
+        page = self.browser.click("Try the private page")
+        self.expect_consent(page)
+        done("The private page asks to sign in, and leads to Bitbucket", page)
+        asked = parse_qs(urlsplit(page.url).query)
+        if self.kind.is_oauth1:
+            expect(page, list(asked) == ["oauth_token"], "a request token alone")
+            say(f"      with a request token that the site has asked for: {self.requests()[0]}")
+        else:
+            expect(page, asked.get("state") and asked.get("code_challenge_method") == ["S256"], "S256")
+            say(f"      returns to {asked['redirect_uri'][0]}, with state and an S256 challenge")
 
-    page = browser.press("Sign out")
-    expect(page, page.status == 200 and page.url == f"{site}/", "the home page")
-    expect(page, "Sign in with Bitbucket" in page.text, "an offer to sign in")
-    done("Signing out leads home", page)
+        page = self.browser.press(PERSON)
+        expect(page, page.status == 200 and page.url == f"{self.site}/private/", "the private page")
+        expect(page, NAME in page.text, f"{NAME}'s name on it")
+        done(f"{NAME} allows it, is signed in and back on the private page", page)
 
-    page = browser.type(f"{site}/private/")
-    expect_consent(page, simulator)
-    done("The private page asks to sign in again", page)
+    def see_profile(self) -> dict[str, str]:
+        """What the site knows of her; returns it."""
+        kind, page = self.kind, self.browser.click("Profile")
+        expect(page, page.status == 200, "the profile")
+        expect(page, f"{EMAIL} {kind.address}" in page.text, f"{EMAIL} as a {kind.address} address")
+        expect(page, NAME in page.text and kind.user_name in page.text, "both of the person's names")
+        done(f"The profile shows {NAME}, {kind.user_name} on Bitbucket, {EMAIL} ({kind.address})", page)
+        return {"Name": page.heading} | page.facts
 
-    page = browser.press("Deny")
-    expect(page, page.status == 403 and page.path == "/bitbucket/callback/", "a refusal with 403")
-    expect(page, "BB-" in page.text and NAME not in page.text, "a page with a code for help")
-    done("Who denies is not signed in, and is told so", page)
-    say(f"      “{page.heading}”")
+    def see_repositories(self) -> None:
+        """What the API shows."""
+        page = self.browser.click("Repositories")
+        self.expect_repositories(page)
+        done(f"The page of repositories shows what {NAME} sees at Bitbucket", page)
 
-    page = browser.click("Try again")
-    expect_consent(page, simulator)
-    done("“Try again” leads to Bitbucket once more", page)
-    return person
-
-
-def see_repositories(browser: Browser, site: str, simulator: str) -> None:
-    """What the API shows, also with an expired token, and what is said once the grant is withdrawn."""
-    address = f"{site}/repositories/"
-    page = browser.click("Repositories")
-    expect_repositories(page, address)
-    done(f"The page of repositories shows what {NAME} sees at Bitbucket", page)
-
-    turn(simulator, "expire")
-    before = len(requests_of(simulator))
-    page = browser.type(address)
-    expect_repositories(page, address)
-    made = requests_of(simulator)[before:]
-    expect(page, TOKEN_REQUEST in made, f"a renewed token (Bitbucket was asked {made})")
-    done("Her access token has expired at Bitbucket: the site renews it, and the page is as before", page)
-    say(f"      {' → '.join(made)}")
-
-    turn(simulator, "revoke")
-    page = browser.type(address)
-    expect(page, page.status == 403 and page.url == address, "a page with 403")
-    expect(page, "Sign in again" in page.text and REPOSITORY not in page.text, "what to do")
-    done("She has withdrawn the site's access at Bitbucket: the page says what to do", page)
-    say(f"      “{page.heading}”")
-
-    page = browser.click("Sign in again")
-    expect_consent(page, simulator)
-    done("“Sign in again” leads to Bitbucket", page)
-
-    page = browser.press(PERSON)
-    expect_repositories(page, address)
-    done("She allows it anew, and is back on the page, which shows her repositories", page)
-
-
-def run_the_job(simulator: str, job: Job) -> None:
-    """Twice, as cron would. The token that the first run gets is kept in the database for the second."""
-    for run, tokens in (("first", 1), ("second", 0)):
-        before = len(requests_of(simulator))
-        finished = job()
-        said = finished.stdout.strip()
-        if finished.returncode or REPOSITORY not in said:
-            raise StepFailed(f"expected the job to name {REPOSITORY}, got status {finished.returncode}: {said}")
-        made = requests_of(simulator)[before:]
-        if (asked := made.count(TOKEN_REQUEST)) != tokens:
-            raise StepFailed(f"expected the {run} run of the job to ask for {tokens} tokens, not {asked}: {made}")
-        kept = "asks for a token" if tokens else "uses the token that the first has kept"
-        say(f"  ✓ The scheduled job reports on {WORKSPACE}; its {run} run {kept}")
+    def outlive_the_token(self) -> None:
+        """The same with an expired token."""
+        self.turn("expire")
+        before = len(self.requests())
+        page = self.browser.type(f"{self.site}/repositories/")
+        self.expect_repositories(page)
+        made = self.requests()[before:]
+        expect(page, self.token_request in made, f"a renewed token (Bitbucket was asked {made})")
+        done("Her access token has expired at Bitbucket: the site renews it, and the page is as before", page)
         say(f"      {' → '.join(made)}")
 
+    def come_back_after_withdrawing(self) -> None:
+        """What is said once the consent is withdrawn, and that signing in again mends it."""
+        self.turn("revoke")
+        page = self.browser.type(f"{self.site}/repositories/")
+        expect(page, page.status == 403 and page.path == "/repositories/", "a page with 403")
+        expect(page, "Sign in again" in page.text and REPOSITORY not in page.text, "what to do")
+        done("She has withdrawn the site's access at Bitbucket: the page says what to do", page)
+        say(f"      “{page.heading}”")
 
-def turn(simulator: str, dial: str) -> None:
-    """Let something happen to the person's tokens at the simulated Bitbucket, as its page of dials does."""
-    with requests.Session() as session:
-        session.trust_env = False
-        form = {"dial": dial, "person": PERSON}
-        session.post(f"{simulator}/_simulator/", form, timeout=10).raise_for_status()
+        page = self.browser.click("Sign in again")
+        self.expect_consent(page)
+        done("“Sign in again” leads to Bitbucket", page)
 
+        page = self.browser.press(PERSON)
+        self.expect_repositories(page)
+        done("She allows it anew, and is back on the page, which shows her repositories", page)
 
-def requests_of(simulator: str) -> list[str]:
-    """What Bitbucket was asked, oldest first. Of what is long ago the page of dials has the number only: ``""``."""
-    text = Browser().type(f"{simulator}/_simulator/").text
-    number = re.search(r"(\d+) requests, ", text)
-    if number is None:
-        raise LookupError("the page of dials has no number of requests")
-    shown = re.findall(r"\b([A-Z]+ /\S*) \d{3}\b", text[number.end() :])
-    return [""] * (int(number[1]) - len(shown)) + shown[::-1]
+    def run_the_job(self) -> None:
+        """Twice, as cron would. The token that the first run gets is kept in the database for the second."""
+        for run, tokens in (("first", 1), ("second", 0)):
+            before = len(self.requests())
+            finished = self.job()
+            said = finished.stdout.strip()
+            if finished.returncode or REPOSITORY not in said:
+                raise StepFailed(f"expected the job to name {REPOSITORY}, got status {finished.returncode}: {said}")
+            made = self.requests()[before:]
+            if (asked := made.count(self.token_request)) != tokens:
+                raise StepFailed(f"expected the {run} run of the job to ask for {tokens} tokens, not {asked}: {made}")
+            kept = "asks for a token" if tokens else "uses the token that the first has kept"
+            say(f"  ✓ The scheduled job reports on {self.kind.project}; its {run} run {kept}")
+            say(f"      {' → '.join(made)}")
+
+    def leave(self) -> None:
+        """Sign out."""
+        page = self.browser.press("Sign out")
+        expect(page, page.status == 200 and page.url == f"{self.site}/", "the home page")
+        expect(page, "Sign in with Bitbucket" in page.text, "an offer to sign in")
+        done("Signing out leads home", page)
+
+    def deny(self) -> None:
+        """Say no at Bitbucket, and try again."""
+        page = self.browser.type(f"{self.site}/private/")
+        self.expect_consent(page)
+        done("The private page asks to sign in again", page)
+
+        page = self.browser.press("Deny")
+        expect(page, page.status == 403 and page.path == "/bitbucket/callback/", "a refusal with 403")
+        expect(page, "BB-" in page.text and NAME not in page.text, "a page with a code for help")
+        done("Who denies is not signed in, and is told so", page)
+        say(f"      “{page.heading}”")
+
+        page = self.browser.click("Try again")
+        self.expect_consent(page)
+        done("“Try again” leads to Bitbucket once more", page)
+
+    # At Bitbucket
+
+    @property
+    def token_request(self) -> str:
+        """How Bitbucket's log names a request for tokens."""
+        return f"POST {self.kind.context_path}{self.kind.token}"
+
+    def turn(self, dial: str) -> None:
+        """Let something happen to the person's tokens at the simulated Bitbucket, as its page of dials does."""
+        with requests.Session() as session:
+            session.trust_env = False
+            form = {"dial": dial, "person": PERSON}
+            session.post(f"{self.simulator}/_simulator/", form, timeout=10).raise_for_status()
+
+    def requests(self) -> list[str]:
+        """What Bitbucket was asked, oldest first. Of what is long ago its page has the number only: ``""``."""
+        text = Browser().type(f"{self.simulator}/_simulator/").text
+        number = re.search(r"(\d+) requests, ", text)
+        if number is None:
+            raise LookupError("the page of dials has no number of requests")
+        shown = re.findall(r"\b([A-Z]+ /\S*) \d{3}\b", text[number.end() :])
+        return [""] * (int(number[1]) - len(shown)) + shown[::-1]
+
+    # What is expected
+
+    def expect_consent(self, page: Page) -> None:
+        at = urlsplit(page.url)
+        there = f"{at.scheme}://{at.netloc}{at.path}" == f"{self.simulator}{self.kind.authorize}"
+        expect(page, page.status == 200 and there, "Bitbucket's question")
+
+    def expect_repositories(self, page: Page) -> None:
+        expect(page, page.status == 200 and page.url == f"{self.site}/repositories/", "the page of repositories")
+        expect(page, PROJECT in page.text.lower() and REPOSITORY in page.text, f"{REPOSITORY} of {PROJECT} on it")
 
 
 def expect(page: Page, condition: object, expected: str) -> None:
     """Raise StepFailed, with what came instead, unless the condition holds."""
     if not condition:
         raise StepFailed(f"expected {expected}, got {way(page)}: {page.text[:400]}")
-
-
-def expect_consent(page: Page, simulator: str) -> None:
-    at = urlsplit(page.url)
-    there = f"{at.scheme}://{at.netloc}{at.path}" == f"{simulator}/site/oauth2/authorize"
-    expect(page, page.status == 200 and there, "Bitbucket's question")
-
-
-def expect_repositories(page: Page, address: str) -> None:
-    expect(page, page.status == 200 and page.url == address, "the page of repositories")
-    expect(page, WORKSPACE in page.text and REPOSITORY in page.text, f"{REPOSITORY} of {WORKSPACE} on it")
 
 
 def done(what: str, page: Page) -> None:
