@@ -9,6 +9,7 @@ from .messages import Answer, SimulatorRequest, api_error, json_answer
 from .people import Person, Workspace
 from .repositories import Repositories
 from .shapes import named, no_workspace, page, profile, workspace_object
+from .vault import Grant
 from .world import World
 
 #: Path under /2.0/ → the scope it needs. Gone since 14 April 2026 (CHANGE-2770).
@@ -33,15 +34,19 @@ class Endpoint(NamedTuple):
 class Api:
     """Answers for one `World`; the caller holds its lock."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, signed_grant: Callable[[SimulatorRequest], Grant | None]) -> None:
         self.world = world
+        self._signed_grant = signed_grant
         self._repositories = Repositories(world)
 
     def answer(self, request: SimulatorRequest, path: tuple[str, ...]) -> Answer:
         """``path``: the decoded parts after ``2.0``."""
         if path in REMOVED and self.world.rules.removed_endpoints_gone:
             return _gone("CHANGE-2770")
-        found = self._find(request.method, path)
+        return self.give(request, self._find(request.method, path))
+
+    def give(self, request: SimulatorRequest, found: Endpoint | None) -> Answer:
+        """What an endpoint gives to the caller; with the scope and the method it takes."""
         if found is None:
             return api_error(404, "Resource not found", detail="There is no API hosted at this URL.")
         if request.method not in found.methods:
@@ -54,7 +59,7 @@ class Api:
         headers = {
             "X-OAuth-Scopes": ", ".join(granted),
             "X-Accepted-OAuth-Scopes": found.scope,
-            "X-Credential-Type": "oauth2",
+            "X-Credential-Type": "oauth1" if request.is_signed else "oauth2",
         }
         opens = self.world.rules.account_opens_emails and found.scope == "email" and "account" in granted
         if found.scope not in granted and not opens:
@@ -69,16 +74,24 @@ class Api:
         return answer
 
     def caller(self, request: SimulatorRequest) -> tuple[Person | None, tuple[str, ...]]:
-        """Whose token came along, and its scopes. Only the exact scheme ``Bearer`` counts."""
+        """Whose token came along, and its scopes. Only the exact scheme ``Bearer`` counts.
+
+        A signed request is good for one look.
+        """
+        grant = self.grant_of(request)
+        return (None, ()) if grant is None else (self.world.account_of(grant), grant.scopes)
+
+    def grant_of(self, request: SimulatorRequest) -> Grant | None:
+        """What the token stands for."""
+        if request.is_signed:
+            return self._signed_grant(request)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer":
             token = ""
         if not token and not self.world.rules.query_token_refused:
             token = dict(request.parameters).get("access_token", "")
         issued = self.world.vault.find_access(token, self.world.now())
-        if issued is None:
-            return None, ()
-        return self.world.account_of(issued.grant), issued.grant.scopes
+        return issued.grant if issued else None
 
     def _find(self, method: str, path: tuple[str, ...]) -> Endpoint | None:
         repositories = self._repositories

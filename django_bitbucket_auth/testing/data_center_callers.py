@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from .messages import Answer, SimulatorRequest
-from .oauth1 import OAuth1, is_signed
+from .oauth1 import OAuth1
 from .people import Person
 from .world import World
 
@@ -60,7 +60,7 @@ class Callers:
         person = self._in_session(request)
         if person is not None:
             return Caller(person, _ALL)
-        if is_signed(request):
+        if request.is_signed:
             return Caller(self.world.account_of(self.oauth1.grant_of(request)), _ALL)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not scheme:
@@ -76,7 +76,7 @@ class Callers:
         person = self._in_session(request)
         if person is not None:
             return person.key
-        if is_signed(request):
+        if request.is_signed:
             return self.oauth1.whose(request)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         issued = self.world.vault.find_access(token, self.world.now()) if scheme == "Bearer" else None

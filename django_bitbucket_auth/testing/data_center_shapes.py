@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from .messages import Answer, SimulatorRequest, data_center_error, json_answer
 from .people import Person
+from .shapes import picture
 from .world import World
 
 
@@ -24,8 +25,7 @@ def user(world: World, person: Person, request: SimulatorRequest) -> dict[str, o
         told["emailAddress"] = person.emails[0].address
     size = dict(request.parameters).get("avatarSize")
     if size:
-        avatar = person.avatar_url or f"{world.url}/_simulator/avatars/{person.key}.svg"
-        told["avatarUrl"] = f"{avatar}?s={quote(size)}"
+        told["avatarUrl"] = f"{picture(world, person)}?s={quote(size)}"
     told |= person.dc_profile
     return {name: value for name, value in told.items() if value is not ...}
 

@@ -46,6 +46,12 @@ class SimulatorRequest:
         return self.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
     @property
+    def is_signed(self) -> bool:
+        """Whether it claims to be signed by OAuth 1.0a: in its header, its address or its form (RFC 5849, 3.5)."""
+        scheme = self.headers.get("authorization", "").partition(" ")[0]
+        return scheme.lower() == "oauth" or any(name == "oauth_signature" for name, _ in self.parameters + self.form)
+
+    @property
     def form(self) -> list[tuple[str, str]]:
         """The body's parameters, in order, with duplicates; none if the body is no form."""
         if not self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):

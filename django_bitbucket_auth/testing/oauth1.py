@@ -125,9 +125,3 @@ class OAuth1:
         query = f"?{request.query}" if request.query else ""
         body = request.body.decode("utf-8", "replace")
         return f"http://{host}{request.path}{query}", request.method, body, dict(request.headers)
-
-
-def is_signed(request: SimulatorRequest) -> bool:
-    """Whether a request claims to be signed, in its header, its address or its form (RFC 5849, 3.5)."""
-    scheme = request.headers.get("authorization", "").partition(" ")[0]
-    return scheme.lower() == "oauth" or "oauth_signature" in dict(request.parameters) | dict(request.form)

@@ -68,6 +68,10 @@ class Rules:
     permission_names_role: bool = _cloud(True)
     #: Open: the ``error`` that stands with "User is inactive".
     inactive_error: str = "unauthorized_client"
+    #: OAuth 1.0a is spoken, as it was until early 2026. Open: how are its calls refused today?
+    oauth1_taken: bool = _cloud(False)
+    #: ``/1.0/user/`` and its like are gone, since 2019.
+    first_api_gone: bool = _cloud(True)
     #: Addresses on a page of ``/2.0/user/emails``.
     emails_per_page: int = _cloud(10)
 
@@ -118,7 +122,7 @@ class Rules:
 
     @classmethod
     def older(cls) -> Rules:
-        """Cloud as it was before 2026's changes."""
+        """Cloud as it was before 2026's changes, and with the 1.0 API, which left earlier."""
         return cls(
             scope_member="scopes",
             rotate_refresh_tokens=False,
@@ -129,6 +133,8 @@ class Rules:
             retired_grants_taken=True,
             pkce_verified=False,
             callback_prefix=True,
+            oauth1_taken=True,
+            first_api_gone=False,
         )
 
     @classmethod

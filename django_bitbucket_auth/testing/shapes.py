@@ -25,8 +25,7 @@ def profile(world: World, person: Person) -> dict[str, object]:
         "links": links,
     }
     if person.key:  # an application has no names besides, and no picture
-        avatar = person.avatar_url or f"{world.url}/_simulator/avatars/{person.key}.svg"
-        links["avatar"] = {"href": avatar}
+        links["avatar"] = {"href": picture(world, person)}
         links["repositories"] = {"href": f"{world.url}/2.0/repositories/{person.username}"}
         told |= {
             "username": person.username,
@@ -35,6 +34,11 @@ def profile(world: World, person: Person) -> dict[str, object]:
             "is_staff": False,
         }
     return told | person.profile
+
+
+def picture(world: World, person: Person) -> str:
+    """The address of a person's picture."""
+    return person.avatar_url or f"{world.url}/_simulator/avatars/{person.key}.svg"
 
 
 def named(world: World, workspace: Workspace) -> dict[str, object]:

@@ -20,7 +20,7 @@ Method = Literal["GET", "POST"]
 class SigningConversation:
     """Keyword arguments are those of oauthlib's ``Client``, and change what it would send."""
 
-    def __init__(self, simulator: BitbucketSimulator, method: str = "RSA-SHA1") -> None:
+    def __init__(self, simulator: BitbucketSimulator, method: str = "HMAC-SHA1") -> None:
         self.simulator = simulator
         self.method = method
         below = f"{simulator.context_path}/plugins/servlet/oauth"
