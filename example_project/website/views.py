@@ -62,6 +62,9 @@ def repositories(request: HttpRequest) -> HttpResponse:
     except (ClientRefused, ConfigurationError) as error:
         return problem(request, error, "misconfigured", 503)
     except BitbucketAuthError as error:  # the root of all of them
+        if isinstance(error, OAuthError) and error.status == 401:
+            # The token is refused though it is a fresh one, or (OAuth 1.0a) there is no renewing it. Another may do.
+            return problem(request, error, "withdrawn", 403)
         return problem(request, error, "nonsense", 502)
     return render(request, "repositories.html", shown)
 
