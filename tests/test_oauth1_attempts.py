@@ -35,7 +35,7 @@ def held(client: Client) -> list[dict[str, Any]]:
     ]
 
 
-def check_refused(simulator: BitbucketSimulator, client: Client, reason: str, **answer: str) -> None:
+def check_refused(simulator: BitbucketSimulator, client: Client, reason: str, **answer: Any) -> None:
     before = len(simulator.requests)
     response = come_back(client, **answer)
     assert response.status_code == 400 and reason_of(response) == reason, response.content

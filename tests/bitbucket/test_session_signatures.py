@@ -50,7 +50,7 @@ def is_signed(server: Loopback, request: Any) -> bool:
     """Whether the signature is good for what arrived, as oauthlib on the other side reads it."""
     path, _, query = request.target.partition("?")
     form = request.body.decode() if "urlencoded" in request.headers.get("content-type", "") else ""
-    pairs = collect_parameters(
+    pairs: Any = collect_parameters(
         uri_query=query, body=form, headers={"Authorization": request.headers["authorization"]}, with_realm=False
     )
     uri = base_string_uri(f"http://127.0.0.1:{server.port}{path}")
