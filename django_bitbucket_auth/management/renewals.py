@@ -29,8 +29,8 @@ from ..stores.base import LEASE
 CLAIM = 10
 #: Due tokens that are looked up at a time.
 PAGE = 1000
-#: Grants whose tokens have no refresh token: they are got anew by who needs them.
-_ANEW = ("client_credentials", "bitbucket_jwt")
+#: Grants whose tokens have no refresh token: they are got anew by who needs them, or by the person (OAuth 1.0a).
+_ANEW = ("client_credentials", "bitbucket_jwt", "oauth1")
 
 
 @dataclass(slots=True)
