@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from . import pages
 from .faults import ENDPOINTS
+from .kinds import is_oauth1
 from .messages import Answer
 from .people import Person, Role
 from .rules import Rules
@@ -48,11 +49,13 @@ def index(simulator: BitbucketSimulator) -> Answer:
 
 
 def _credentials(simulator: BitbucketSimulator) -> str:
+    words = ("Consumer key", "Shared secret") if is_oauth1(simulator.kind) else ("Client id", "Client secret")
     return (
         f"<p>It plays: <code>{simulator.kind}</code><br>"
         f"Address of site and API: <code>{escape(simulator.url)}</code><br>"
-        f"Client id: <code>{escape(simulator.client_id)}</code><br>"
-        f"Client secret: <code>{escape(simulator.client_secret)}</code></p>"
+        f"{words[0]}: <code>{escape(simulator.client_id)}</code><br>"
+        f"{words[1]}: <code>{escape(simulator.client_secret)}</code>"
+        f"{'<br>Private key: <code>SIMULATOR_RSA_KEY</code>' if is_oauth1(simulator.kind) else ''}</p>"
     )
 
 

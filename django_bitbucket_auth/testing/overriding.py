@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.test.utils import override_settings
 
-from .kinds import is_oauth1
 from .people import Person
+from .pointing import DECIDED, keys_for
 from .simulator import BitbucketSimulator
-
-#: What a simulator decides, so that nothing of it may be left of what the provider pointed at before.
-DECIDED = frozenset(
-    ("KIND", "BASE_URL", "API_URL", "ENDPOINTS", "CLIENT_ID", "CLIENT_SECRET", "SIGNATURE_METHOD", "RSA_KEY")
-)
 
 
 @contextmanager
@@ -58,19 +53,6 @@ def pointed_at(simulator: BitbucketSimulator, alias: str = "default", **provider
     providers[alias] = {**kept, **keys_for(simulator, provider_keys), **provider_keys}
     with override_settings(BITBUCKET_AUTH=providers):
         yield
-
-
-def keys_for(simulator: BitbucketSimulator, given: Mapping[str, object] | None = None) -> dict[str, object]:
-    """The keys of a provider that is pointed at ``simulator``, where those in ``given`` are set already."""
-    keys: dict[str, object] = {} if simulator.kind == "cloud" else {"KIND": simulator.kind}
-    keys["BASE_URL"] = simulator.url
-    if not simulator.is_data_center:
-        keys["API_URL"] = simulator.url
-    keys |= {"CLIENT_ID": simulator.client_id, "CLIENT_SECRET": simulator.client_secret}
-    usual = "RSA-SHA1" if simulator.is_data_center else "HMAC-SHA1"
-    if is_oauth1(simulator.kind) and (given or {}).get("SIGNATURE_METHOD", usual) == "RSA-SHA1":
-        keys["RSA_KEY"] = simulator.rsa_private_key
-    return keys
 
 
 def _configured() -> dict[str, dict[str, object]]:

@@ -19,13 +19,14 @@ from django_bitbucket_auth.testing import (
 )
 
 RUN = """
+import sys
 import django
 from django.conf import settings
 from django.core.management import call_command
 settings.configure(DEBUG=True, INSTALLED_APPS=["django_bitbucket_auth"], USE_TZ=True)
 settings.INSTALLED_APPS[:0] = ["django.contrib.contenttypes", "django.contrib.auth"]
 django.setup()
-call_command("bitbucket_simulator", port=0, callback_url="http://localhost:8000/callback/")
+call_command("bitbucket_simulator", *sys.argv[1:], port=0, callback_url="http://localhost:8000/callback/")
 """
 
 
@@ -67,9 +68,30 @@ def test_a_port_that_can_not_be_is_said_in_a_sentence() -> None:
 
 
 @pytest.mark.usefixtures("switched_on")
-def test_it_runs_until_it_is_interrupted() -> None:
+@pytest.mark.parametrize(
+    ("kind", "context_path", "words"),
+    [("cloud", "/bitbucket", "Cloud has none"), ("data-center", "/a?b", "is no context path")],
+)
+def test_a_context_path_that_can_not_be_is_said_in_a_sentence(kind: str, context_path: str, words: str) -> None:
+    with pytest.raises(CommandError, match=rf"{words}.*\.$"):
+        call_command("bitbucket_simulator", port=0, kind=kind, context_path=context_path)
+
+
+@pytest.mark.usefixtures("switched_on")
+@pytest.mark.parametrize(
+    ("options", "below", "challenge"),
+    [
+        ([], "/site/oauth2/authorize", ""),
+        (
+            ["--kind=data-center", "--context-path=/bitbucket"],
+            "/rest/oauth2/latest/authorize",
+            f"&scope=PUBLIC_REPOS&code_challenge={'c' * 43}",
+        ),
+    ],
+)
+def test_it_runs_until_it_is_interrupted(options: list[str], below: str, challenge: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", RUN],
+        [sys.executable, "-W", "error", "-c", RUN, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,7 +112,7 @@ def test_it_runs_until_it_is_interrupted() -> None:
         query = f"client_id={SIMULATOR_CLIENT_ID}&response_type=code&redirect_uri=http://localhost"
         statuses = []
         for uri in (":8000/callback/", ":8000/other/"):
-            connection.request("GET", f"/site/oauth2/authorize?{query}{uri}")
+            connection.request("GET", f"{urlsplit(found[1]).path}{below}?{query}{uri}{challenge}")
             response = connection.getresponse()
             response.read()
             statuses.append(response.status)

@@ -1,9 +1,9 @@
 """The simulator's own pages: each dial does by hand what a method does in Python."""
 
 import pytest
-from testing.conversation import Conversation
+from testing.conversation import Conversation, DataCenterConversation, told
 
-from django_bitbucket_auth.testing import Answer, Person, Rules
+from django_bitbucket_auth.testing import Answer, BitbucketSimulator, Person, Rules
 
 
 def turn(talk: Conversation, dial: str, **form: str) -> Answer:
@@ -159,3 +159,39 @@ def test_what_can_not_be_done_is_said(talk: Conversation, dial: str, form: dict[
     assert answer.status == 400
     assert "That can&#x27;t be done" in answer.text
     assert talk.simulator.rules == Rules()
+
+
+def test_a_data_center_has_dials_of_its_own(data_center: DataCenterConversation) -> None:
+    page = data_center.send("GET", "/bitbucket/_simulator/").text
+    for words in ("<code>data-center</code>", "http://127.0.0.1/bitbucket", "jane.doe@example.com", "name=dc_name"):
+        assert words in page
+    for words in ("Rules before 2026", "removed_endpoints_gone", "SIMULATOR_RSA_KEY", "name=username"):
+        assert words not in page
+    assert "name=users_per_page" in page
+    answer = data_center.send("POST", "/bitbucket/_simulator/", {"dial": "rename", "person": "jane", "dc_name": "j@d"})
+    assert (answer.status, answer.headers["Location"]) == (303, "/bitbucket/_simulator/")
+    assert data_center.simulator.people["jane"].dc_slug == "j_d"
+
+
+def test_a_data_centers_rules_are_chosen_by_hand(data_center: DataCenterConversation) -> None:
+    simulator = data_center.simulator
+    shown = {
+        rule.name: str(getattr(simulator.rules, rule.name))
+        for rule in Rules.of("data-center")
+        if not isinstance(getattr(simulator.rules, rule.name), bool)
+    }
+    form = shown | {"dial": "rules", "users_per_page": "2", "pkce_required": "on"}
+    assert data_center.send("POST", "/bitbucket/_simulator/", form).status == 303
+    assert (simulator.rules.users_per_page, simulator.rules.pkce_required) == (2, True)
+    assert not simulator.rules.session_cookies
+    data_center.send("POST", "/bitbucket/_simulator/", {"dial": "rules-today"})
+    assert simulator.rules == Rules.for_kind("data-center")
+    assert data_center.send("POST", "/bitbucket/_simulator/", {"dial": "rules-older"}).status == 400
+    data_center.send("POST", "/bitbucket/_simulator/", {"dial": "fault", "endpoint": "whoami", "trouble": "429"})
+    assert "errors" in told(data_center.get("application-properties"))
+
+
+def test_a_consumer_is_shown_as_one() -> None:
+    page = Conversation(BitbucketSimulator("cloud-oauth1")).send("GET", "/_simulator/").text
+    for words in ("<code>cloud-oauth1</code>", "Consumer key: ", "SIMULATOR_RSA_KEY", "name=oauth1_taken checked"):
+        assert words in page
