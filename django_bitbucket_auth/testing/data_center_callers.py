@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .messages import Answer, SimulatorRequest
 from .oauth1 import OAuth1
 from .people import Person
+from .vault import Grant
 from .world import World
 
 COOKIE = "BITBUCKETSESSIONID"
@@ -62,14 +63,11 @@ class Callers:
             return Caller(person, _ALL)
         if request.is_signed:
             return Caller(self.world.account_of(self.oauth1.grant_of(request)), _ALL)
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if not scheme:
-            return Caller()
-        issued = self.world.vault.find_access(token, self.world.now()) if scheme == "Bearer" else None
-        person = self.world.account_of(issued.grant) if issued else None
-        if issued is None or person is None or not person.active:
-            return Caller(refused=True)
-        return Caller(person, opened_by(issued.grant.scopes))
+        grant = self._bearer(request)
+        person = self.world.account_of(grant) if grant else None
+        if grant is None or person is None or not person.active:
+            return Caller(refused="authorization" in request.headers)
+        return Caller(person, opened_by(grant.scopes))
 
     def whose(self, request: SimulatorRequest) -> str | None:
         """For the log: whose cookie or token it is. Proves nothing, and uses nothing up."""
@@ -78,9 +76,14 @@ class Callers:
             return person.key
         if request.is_signed:
             return self.oauth1.whose(request)
+        grant = self._bearer(request)
+        return grant.person if grant else None
+
+    def _bearer(self, request: SimulatorRequest) -> Grant | None:
+        """What the token in the header stands for. Only the exact scheme ``Bearer`` counts."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         issued = self.world.vault.find_access(token, self.world.now()) if scheme == "Bearer" else None
-        return issued.grant.person if issued else None
+        return issued.grant if issued else None
 
     def remember(self, request: SimulatorRequest, person: Person | None, answer: Answer) -> None:
         """Begin a session, as Data Center does with every answer to somebody who has none."""

@@ -149,3 +149,9 @@ def told(answer: Answer) -> dict[str, Any]:
     data = answer.json()
     assert isinstance(data, dict)
     return data
+
+
+def exception(answer: Answer) -> str:
+    """The name of the exception in an error of Data Center's."""
+    (error,) = told(answer)["errors"]
+    return str(error["exceptionName"]).rpartition(".")[2]
