@@ -136,7 +136,7 @@ EXCHANGE: dict[str, tuple[Break, int, str]] = {
     "token HTML": (answers("token", 200, "<html>"), 502, "bad_answer"),
     "token not UTF-8": (answers("token", 200, b"oauth_token=\xff"), 502, "bad_answer"),
     "token twice": (answers("token", 200, "oauth_token=a&oauth_token=b&oauth_token_secret=s"), 502, "bad_answer"),
-    "revoked at once": (problem("whoami", 401, "token_revoked"), 502, "bad_answer"),
+    "revoked at once": (problem("whoami", 401, "token_revoked"), 502, "client_refused"),
     "a stranger": (answers("whoami", 200, {"version": "8"}), 502, "client_refused"),
     "users 500": (lambda b: b.fail("user", 500), 503, "unavailable"),
 }

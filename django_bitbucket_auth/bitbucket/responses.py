@@ -104,7 +104,8 @@ def signed_error(response: requests.Response, grant: Grant | None) -> BitbucketA
         return api_error(response) if grant is None else token_error(response, grant)
     error = problem_error(problem, response.status_code)
     if problem in _TOKEN_PROBLEMS and grant is None:
-        return ReauthenticationRequired(problem, "", response.status_code)
+        # In a sign-in it is the fresh token that is refused, as a 401 without a problem would say.
+        return ReauthenticationRequired(problem, "", response.status_code, reason="client_refused")
     return error
 
 
