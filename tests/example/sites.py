@@ -1,0 +1,75 @@
+"""The example site in this process, with the settings that make it, and a simulated Bitbucket."""
+
+import os
+import runpy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.test import override_settings
+from django.test.testcases import LiveServerThread
+
+from django_bitbucket_auth.testing import BitbucketSimulator
+
+EXAMPLE = Path(__file__).parents[2] / "example_project"
+# Behind all else: what is called alike there must not be found instead of what others mean.
+sys.path.append(str(EXAMPLE))
+
+#: The other settings say who runs it and where, which is these tests' business.
+OF_THE_SITE = (
+    "ROOT_URLCONF",
+    "MIDDLEWARE",
+    "SECURE_CSP",
+    "TEMPLATES",
+    "STATICFILES_DIRS",
+    "LOGIN_REDIRECT_URL",
+    "LOGOUT_REDIRECT_URL",
+)
+
+
+def settings_with(**environment: str) -> dict[str, Any]:
+    """The site's settings as they are with these variables of the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("BITBUCKET_", "DATABASE_")):
+                patch.delenv(name)
+        for name, value in {"DEBUG": "1", **environment}.items():
+            patch.setenv(name, value)
+        return runpy.run_path(str(EXAMPLE / "website" / "settings.py"))
+
+
+def simulated(simulator: BitbucketSimulator) -> dict[str, Any]:
+    """The site's settings with a simulator that runs."""
+    return settings_with(
+        BITBUCKET_KIND=simulator.kind,
+        BITBUCKET_SIMULATOR="1",
+        BITBUCKET_SIMULATOR_PORT=str(urlsplit(simulator.url).port),
+        BITBUCKET_SIMULATOR_CONTEXT_PATH=simulator.context_path,
+    )
+
+
+@contextmanager
+def site_of(kind: str, context_path: str = "") -> Iterator[BitbucketSimulator]:
+    """The site with a simulated Bitbucket of a kind, which is what tests get to see of it."""
+    with BitbucketSimulator(kind, context_path=context_path).serving() as simulator:
+        settings = simulated(simulator)
+        with override_settings(**{name: settings[name] for name in (*OF_THE_SITE, "BITBUCKET_AUTH")}):
+            yield simulator
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The site on a port of its own, in threads of this process, which need to see what is in the database."""
+    thread = LiveServerThread("localhost", StaticFilesHandler)
+    thread.daemon = True
+    thread.start()
+    try:
+        thread.is_ready.wait()
+        yield f"http://{thread.host}:{thread.port}"
+    finally:
+        thread.terminate()
