@@ -202,7 +202,7 @@ def _callback_urls() -> Iterator[Problem]:
     for alias in conf.aliases():
         given = conf.given(alias)
         url = given.get("CALLBACK_URL") if isinstance(given, dict) else None
-        if url is None or urls.problem(url):
+        if url is None or urls.problem(url, allow_http=True):
             continue  # E009 tells of what isn't a URL
         place = (*urls.origin(url), urls.split(url).path)
         for other, taken in seen.items():

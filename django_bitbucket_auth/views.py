@@ -183,7 +183,8 @@ def _offer(configuration: conf.ProviderSettings) -> dict[str, str]:
     return {
         "login_url": navigation.url_of("login", configuration.alias),
         "provider_name": kinds.provider_class(configuration.kind).name,
-        "place": urls.host(configuration.base_url),
+        # Where the browser goes: to this server, Bitbucket may have another name.
+        "place": urls.host(configuration.endpoints.get("authorize") or configuration.base_url),
     }
 
 

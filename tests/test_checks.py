@@ -171,6 +171,9 @@ def test_two_providers_have_two_callbacks() -> None:
     one, two = ({**GOOD, "CALLBACK_URL": f"https://example.com/{name}/callback/"} for name in ("a", "b"))
     assert found(providers={"default": one, "second": two, "third": GOOD}) == []
     assert found(providers={"default": one, "second": one}) == ["E015"]
+    plain = {**one, "KIND": "data-center", "BASE_URL": "https://git.example.com", "ALLOW_HTTP": True, "WORKSPACES": []}
+    plain["CALLBACK_URL"] = plain["CALLBACK_URL"].replace("https:", "http:")
+    assert found(providers={"default": plain, "second": plain}) == ["E015"]
     assert found(providers={"default": one, "second": one, "third": one}) == ["E015"] * 3
     assert found(providers={"default": {**GOOD, "CALLBACK_URL": 7}, "second": {**GOOD, "CALLBACK_URL": 7}}) == [
         "E009",
