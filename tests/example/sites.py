@@ -1,6 +1,5 @@
 """The example site in this process, with the settings that make it, and a simulated Bitbucket."""
 
-import os
 import runpy
 import sys
 from collections.abc import Iterator
@@ -31,13 +30,29 @@ OF_THE_SITE = (
     "LOGOUT_REDIRECT_URL",
 )
 
+#: What would steer the site from outside.
+STEERING = (
+    "DATABASE_URL",
+    "BITBUCKET_KIND",
+    "BITBUCKET_WORKSPACES",
+    "BITBUCKET_BASE_URL",
+    "BITBUCKET_TRUST_EMAILS",
+    "BITBUCKET_RSA_KEY",
+    "BITBUCKET_CLIENT_ID",
+    "BITBUCKET_CLIENT_ID_FILE",
+    "BITBUCKET_CLIENT_SECRET",
+    "BITBUCKET_CLIENT_SECRET_FILE",
+    "BITBUCKET_SIMULATOR",
+    "BITBUCKET_SIMULATOR_PORT",
+    "BITBUCKET_SIMULATOR_CONTEXT_PATH",
+)
+
 
 def settings_with(**environment: str) -> dict[str, Any]:
     """The site's settings as they are with these variables of the environment."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith(("BITBUCKET_", "DATABASE_")):
-                patch.delenv(name)
+        for name in STEERING:
+            patch.delenv(name, raising=False)
         for name, value in {"DEBUG": "1", **environment}.items():
             patch.setenv(name, value)
         return runpy.run_path(str(EXAMPLE / "website" / "settings.py"))

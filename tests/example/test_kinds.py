@@ -1,7 +1,6 @@
 """The example with each kind of Bitbucket: the whole walk, and what its pages and its job make of a Data Center."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -14,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
-from example.sites import served, settings_with, site_of
+from example.sites import STEERING, served, settings_with, site_of
 from kinds import KINDS, Kind
 from servers import ServerProblem
 from walkthrough import Walk
@@ -94,8 +93,8 @@ def test_a_data_center_is_named_by_the_environment_and_vouches_for_no_address_by
 def test_what_a_real_bitbucket_needs_is_said_in_a_sentence(
     kind: str, given: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in os.environ if name.startswith("BITBUCKET_")]:
-        monkeypatch.delenv(name)
+    for name in STEERING:
+        monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(f"BITBUCKET_{'' if name == 'BASE_URL' else 'CLIENT_'}{name}", value)
     options = run.parse(["--real", "--provider", kind])
