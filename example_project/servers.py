@@ -134,9 +134,9 @@ def running(env: Mapping[str, str], site_port: int, simulator_port: int | None) 
     """Run the site and (unless its port is None) the simulator; stop both in the end."""
     commands = [("site", site_port, ["runserver", "--noreload", f"localhost:{site_port}"])]
     if simulator_port is not None:
-        command = ["bitbucket_simulator", "--port", str(simulator_port)]
-        if env["BITBUCKET_KIND"] != "cloud":
-            command += ["--kind", env["BITBUCKET_KIND"], "--context-path", env["BITBUCKET_SIMULATOR_CONTEXT_PATH"]]
+        command = ["bitbucket_simulator", "--port", str(simulator_port), "--kind", env["BITBUCKET_KIND"]]
+        if path := env["BITBUCKET_SIMULATOR_CONTEXT_PATH"]:
+            command += ["--context-path", path]
         commands.append(("simulator", simulator_port, command))
     servers: list[Server] = []
     try:
