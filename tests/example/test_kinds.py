@@ -103,10 +103,16 @@ def test_what_a_real_bitbucket_needs_is_said_in_a_sentence(
     assert str(raised.value).startswith(said)
 
 
-def test_a_real_data_center_needs_no_more_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BASE_URL", "CLIENT_ID", "RSA_KEY"):
+def test_by_a_signature_no_secret_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in STEERING:
+        monkeypatch.delenv(name, raising=False)
+    for name in ("BASE_URL", "CLIENT_ID"):
         monkeypatch.setenv(f"BITBUCKET_{name}", "given")
-    run.require_registration(KINDS["data-center-oauth1"])
+    kind = KINDS["data-center-oauth1"]
+    with pytest.raises(ServerProblem, match="BITBUCKET_RSA_KEY"):
+        run.require_registration(kind)
+    monkeypatch.setenv("BITBUCKET_RSA_KEY", "given")
+    run.require_registration(kind)
 
 
 def test_who_asks_for_another_kind_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
