@@ -69,6 +69,7 @@ def test_the_metadata_says_what_is_needed_and_no_more() -> None:
         "cryptography",
         "django-environ",
         "django>=5.2",
+        "oauthlib>=3.2.2",
         "requests-oauthlib[rsa]>=2",
         "urllib3>=2.6",
     ]
