@@ -15,9 +15,14 @@ from steps import nothing_was_written, reason_of
 from test_counts import written
 
 from django_bitbucket_auth.api import get_session
-from django_bitbucket_auth.exceptions import OAuthError, ReauthenticationRequired
+from django_bitbucket_auth.exceptions import ConfigurationError, OAuthError, ReauthenticationRequired
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
-from django_bitbucket_auth.testing import BitbucketSimulator, log_in, simulated_bitbucket
+from django_bitbucket_auth.testing import (
+    BitbucketSimulator,
+    log_in,
+    people_with_confusing_names,
+    simulated_bitbucket,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -182,3 +187,25 @@ def test_a_new_bitbucket_at_an_old_address_lets_nobody_into_anothers_account() -
         response = log_in(client, "outsider")
         assert response.status_code == 403 and reason_of(response) == "already_connected"
         assert "sessionid" not in client.cookies and User.objects.count() == 1
+
+
+def test_whoever_is_named_like_anothers_slug_is_not_the_other() -> None:
+    """The flaw of whoever puts the name into ``/users/{slug}``: one of these two would come in as the other."""
+    with simulated_bitbucket(kind="data-center", people=people_with_confusing_names()) as simulator:
+        for _ in range(2):
+            for key, person in simulator.people.items():
+                client = Client()
+                assert log_in(client, key).status_code == 302
+                account = BitbucketAccount.objects.get(user=client.session["_auth_user_id"])
+                assert (account.uid, account.username) == (str(person.dc_id), person.dc_name)
+    one, two = simulator.people.values()
+    assert one.dc_name == two.dc_slug or two.dc_name == one.dc_slug
+    assert User.objects.count() == 2
+
+
+def test_a_data_center_is_called_as_the_application_where_it_knows_such_a_grant() -> None:
+    with simulated_bitbucket(kind="data-center") as simulator:
+        assert list(get_session(None).paginate("repos"))
+        assert simulator.requests_to("token")[-1].form["grant_type"] == "client_credentials"
+    with simulated_bitbucket(kind="data-center-oauth1"), pytest.raises(ConfigurationError, match="no grant"):
+        get_session(None).json("repos")
