@@ -8,6 +8,8 @@ from browser.chromium import Browser, driving
 from browser.elsewhere import Elsewhere, serving
 from browser.example import Site, running
 from browser.person import Person
+from browser.several import Several, running_several
+from example.sites import served, site_of
 from selenium.webdriver import Chrome
 
 from django_bitbucket_auth.testing import BitbucketSimulator
@@ -81,3 +83,21 @@ def either_person(request: pytest.FixtureRequest) -> Person:
     """Both of them."""
     found: Person = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(params=["cloud-oauth1", "data-center", "data-center-oauth1"])
+def person_elsewhere(request: pytest.FixtureRequest, browser: Browser, transactional_db: None) -> Iterator[Person]:
+    """Somebody who wants to use the site with another kind of Bitbucket, a Data Center not at the root of its host.
+
+    The site runs in threads of this process: a process each would take longer to start than all that happens in it.
+    """
+    path = "/bitbucket" if request.param.startswith("data-center") else ""
+    with site_of(request.param, path) as simulator, served() as url:
+        yield Person(browser, Site(url), simulator)
+
+
+@pytest.fixture
+def several(browser: Browser, transactional_db: None) -> Iterator[Several]:
+    """The site with Bitbucket Cloud and two Data Centers, also in this process."""
+    with running_several(browser) as several:
+        yield several

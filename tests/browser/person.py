@@ -10,6 +10,13 @@ from django_bitbucket_auth.testing import BitbucketSimulator
 
 LOGIN, CALLBACK, PROFILE, PRIVATE = "/bitbucket/login/", "/bitbucket/callback/", "/profile/", "/private/"
 REPOSITORIES = "/repositories/"
+#: Where each kind of Bitbucket asks.
+AUTHORIZE = {
+    "cloud": "/site/oauth2/authorize",
+    "cloud-oauth1": "/api/1.0/oauth/authenticate/",
+    "data-center": "/rest/oauth2/latest/authorize",
+    "data-center-oauth1": "/plugins/servlet/oauth/authorize",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Person:
 
     def is_asked(self) -> None:
         """Wait for Bitbucket's question."""
-        self.browser.arrive(f"{self.simulator.url}/site/oauth2/authorize")
+        self.browser.arrive(f"{self.simulator.url}{AUTHORIZE[self.simulator.kind]}")
 
     def allow(self, who: str = "jane") -> None:
         """Grant access as one of the people there."""
@@ -65,5 +72,5 @@ class Person:
         return self.browser.until(answered, f"{path} answered")[0]
 
     def redeemed(self) -> int:
-        """How many codes were sent to Bitbucket."""
+        """How many codes (in OAuth 1.0a: verifiers) were sent to Bitbucket."""
         return len(self.simulator.requests_to("token"))

@@ -1,10 +1,14 @@
 """The pages on a phone and on a desktop, in light and dark; pytest's temporary folder has their pictures."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
+from browser.chromium import Browser
 from browser.elsewhere import Elsewhere
 from browser.person import CALLBACK, LOGIN, PROFILE, REPOSITORIES, Person
+from browser.several import Several
+from selenium.webdriver.common.by import By
 
 PHONE, DESKTOP = (360, 740), (1280, 800)
 MEASURE = """
@@ -18,6 +22,12 @@ return {
 MENU = "return [...document.querySelectorAll('.menu a, .menu button')].map(one => one.getBoundingClientRect().bottom)"
 
 
+def emulate(browser: Browser, width: int, height: int, colours: str) -> None:
+    phone = (width, height) == PHONE
+    browser.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+    browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_pages_fit_the_window_and_wear_their_stylesheet(
@@ -25,9 +35,7 @@ def test_pages_fit_the_window_and_wear_their_stylesheet(
 ) -> None:
     browser = person.browser
     width, height = size
-    phone = size == PHONE
-    browser.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
-    browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
+    emulate(browser, width, height, colours)
 
     def look(name: str, sheet: str) -> None:
         assert browser.driver.save_screenshot(str(tmp_path / f"{name}-{width}-{colours}.png"))
@@ -61,3 +69,30 @@ def test_pages_fit_the_window_and_wear_their_stylesheet(
     person.simulator.revoke("jane")
     person.go(REPOSITORIES)
     look("withdrawn", "site.css")
+
+
+def test_several_places_to_sign_in_at_fit_the_window(elsewhere: Elsewhere, several: Several, tmp_path: Path) -> None:
+    person, browser = several.cloud, several.cloud.browser
+    person.browser.open(elsewhere.page("/link", f'<a href="{person.site(LOGIN)}">Go on</a>'))
+    browser.click("Go on")
+    person.arrives(LOGIN)
+    for (width, height), colours in product((PHONE, DESKTOP), ("light", "dark")):
+        emulate(browser, width, height, colours)
+        assert browser.driver.save_screenshot(str(tmp_path / f"several-{width}-{colours}.png"))
+        assert browser.run(MEASURE)["page"] <= width
+        buttons = browser.driver.find_elements(By.CSS_SELECTOR, ".bba-button--choice")
+        assert [button.text.split("\n")[-1] for button in buttons] == ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+        # Each one as tall as a finger needs it (WCAG 2.5.5: 44 px).
+        assert min(button.size["height"] for button in buttons) >= 44
+
+
+@pytest.mark.parametrize("person_elsewhere", ["data-center"], indirect=True)
+def test_what_a_data_center_has_fits_the_window(person_elsewhere: Person, tmp_path: Path) -> None:
+    person, browser = person_elsewhere, person_elsewhere.browser
+    person.sign_in()
+    for path in (PROFILE, REPOSITORIES):
+        person.go(path)
+        for (width, height), colours in product((PHONE, DESKTOP), ("light", "dark")):
+            emulate(browser, width, height, colours)
+            assert browser.driver.save_screenshot(str(tmp_path / f"{path.strip('/')}-{width}-{colours}.png"))
+            assert browser.run(MEASURE)["page"] <= width
