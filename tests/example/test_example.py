@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -184,3 +185,16 @@ def test_without_debug_the_site_needs_a_secret_key_of_its_own() -> None:
     done = settings()
     assert done.returncode == 1
     assert "SECRET_KEY" in done.stderr
+
+
+def test_the_check_plays_another_kind_on_a_database_that_is_named_and_leaves_nothing_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "named.sqlite3"
+    done = run("run.py", "--check", "--provider", "data-center-oauth1", DATABASE_URL=f"sqlite:///{file}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.stdout.count("✓"), "✗" in done.stdout) == (12, False)
+    assert re.search(r"^ +Bitbucket user name +jane\.doe@example\.com$", done.stdout, re.MULTILINE)
+    assert [listens(port) for port in addresses(done.stdout)] == [False, False]
+    with closing(sqlite3.connect(file)) as database:
+        tables = "auth_user", "django_session", "bitbucket_auth_bitbucketaccount", "bitbucket_auth_bitbuckettoken"
+        left = [database.execute(f"SELECT COUNT(*) FROM {table}").fetchone() for table in tables]  # noqa: S608
+    assert left == [(0,)] * 4
