@@ -145,11 +145,14 @@ def test_both_methods_of_signing_are_taken() -> None:
 
 
 def test_an_hour_later_the_token_is_renewed_with_the_redirect_uri() -> None:
-    with simulated_bitbucket(kind="data-center") as simulator:
+    with simulated_bitbucket(kind="data-center", SCOPES=["REPO_READ"]) as simulator:
         log_in(Client(), "jane")
+        # Where a stranger may ask, too: with an ended token it would be a stranger's list.
+        assert simulator.rules.refused_token_is_anonymous
+        before = list(get_session(User.objects.get()).paginate("repos"))
         simulator.expire_access_tokens("jane")
-        session = get_session(User.objects.get())
-        assert session.json("users?filter=jane")["size"] >= 1
+        assert list(get_session(User.objects.get()).paginate("repos")) == before
+        assert [repository["name"] for repository in before if not repository["public"]]
         refresh = simulator.requests_to("token")[-1]
         assert (refresh.form["grant_type"], refresh.form["redirect_uri"]) == (
             "refresh_token",

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes, urlencode, urlsplit, urlunsplit
 import requests
 
 from ..exceptions import ForeignURL, OAuthError, ProfileError
+from ..oauth import urls
 from ..oauth.grants import Grant, RefreshToken
 from ..oauth.token import Token
 from .oauth1 import OAuth1Provider
@@ -67,6 +68,17 @@ class DataCenterProvider(Provider):
             fetch_emails=configuration.fetch_emails,
             trust_emails=configuration.trust_emails,
         )
+
+    def is_unauthorized(self, response: requests.Response) -> bool:
+        """Also an answer that was given as to a stranger.
+
+        Where anybody may ask, Data Center passes over a token that has ended, and leaves out what only its owner sees:
+        half a list would look like a whole one.
+        """
+        if super().is_unauthorized(response):
+            return True
+        below = urls.within(response.url or "", self.configuration.api_url.rstrip("/") + "/rest/")
+        return below and self.is_success(response) and "X-AUSERNAME" not in response.headers
 
     def refresh_grant(self, token: Token, redirect_uri: str) -> Grant:
         """With the redirect URI: without it, Data Center answers ``invalid_grant``."""

@@ -20,9 +20,11 @@ from bitbucket.data_center_answers import (
     page,
     play,
 )
+from bitbucket.sessions import WAYS, sent, session_at, ways
+from oauth.loopback import Exchange, Loopback, reply
 from responses import RequestsMock
 
-from django_bitbucket_auth.bitbucket import Email, Profile
+from django_bitbucket_auth.bitbucket import DataCenterProvider, Email, Profile
 from django_bitbucket_auth.bitbucket.data_center import MAX_PAGES, user_names
 from django_bitbucket_auth.exceptions import (
     BitbucketAuthError,
@@ -325,6 +327,38 @@ def test_the_last_page_has_no_next(body: dict[str, Any]) -> None:
 def test_a_next_page_without_a_number_is_no_last_page(start: object) -> None:
     with pytest.raises(ForeignURL):
         data_center().next_page({"isLastPage": False, "nextPageStart": start}, USERS_URL)
+
+
+# -- a session ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_as_to_a_stranger_is_asked_for_again_with_a_fresh_token(way: int) -> None:
+    """An ended token is passed over where anybody may ask: the list would lack what is private, and nobody know."""
+
+    def script(exchange: Exchange) -> bytes:
+        known = exchange.request.headers["authorization"] == "Bearer canary-2"
+        return reply(body=f'{{"known": {str(known).lower()}}}', headers=named("jane") if known else {})
+
+    with Loopback(script) as server:
+        session = session_at(f"{server.url}/git", kind=DataCenterProvider)
+        assert ways(session)[way]("GET", "repos") == {"known": True}
+        assert sent(server) == [("GET /git/rest/api/latest/repos", "1"), ("GET /git/rest/api/latest/repos", "2")]
+
+
+def test_one_that_stays_a_strangers_is_given_as_it_is_and_not_asked_for_over_and_over() -> None:
+    """The token of an application has no name, perhaps."""
+    with Loopback(reply(body="{}")) as server:
+        session = session_at(server.url, kind=DataCenterProvider)
+        assert [session.json("repos"), session.get("repos").json(), session.json("repos")] == [{}] * 3
+        assert [number for _, number in sent(server)] == ["1", "2", "2", "2"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/projects/X/avatar.png", 200), ("repos", 404), ("repos", 302)])
+def test_what_isnt_the_rest_api_or_no_success_says_nothing_of_the_token(path: str, status: int) -> None:
+    with Loopback(reply(status, "{}")) as server:
+        assert session_at(server.url, kind=DataCenterProvider).get(path).status_code == status
+        assert [number for _, number in sent(server)] == ["1"]
 
 
 # -- whose identities --------------------------------------------------------------------------------------------------
