@@ -180,11 +180,12 @@ def _choice(request: HttpRequest) -> HttpResponse:
 
 
 def _offer(configuration: conf.ProviderSettings) -> dict[str, str]:
+    # Where the browser goes: to this server, Bitbucket may have another name.
+    authorize = configuration.endpoints.get("authorize")
     return {
         "login_url": navigation.url_of("login", configuration.alias),
         "provider_name": kinds.provider_class(configuration.kind).name,
-        # Where the browser goes: to this server, Bitbucket may have another name.
-        "place": urls.host(configuration.endpoints.get("authorize") or configuration.base_url),
+        "place": urls.host(authorize) if authorize else urls.address(configuration.base_url),
     }
 
 

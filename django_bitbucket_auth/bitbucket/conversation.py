@@ -70,7 +70,7 @@ class Conversation:
         """
         api_url = self.configuration.api_url
         genuine = urls.origin(api_url) == urls.origin(CLOUD_API)
-        name = self.configuration.instance or (CLOUD_INSTANCE if genuine else _place(api_url))
+        name = self.configuration.instance or (CLOUD_INSTANCE if genuine else urls.address(api_url))
         if name.strip().lower() != CLOUD_INSTANCE:
             return name
         if not genuine:
@@ -142,12 +142,3 @@ class Conversation:
         except requests.RequestException as error:
             # An overridden `send` may speak requests' own language. The class alone: its text can hold secrets.
             raise BitbucketUnavailable(f"no answer ({type(error).__name__})") from None
-
-
-def _place(url: str) -> str:
-    """Host, port unless it is the scheme's own, and path of a URL."""
-    scheme, host, port = urls.origin(url)
-    address = f"[{host}]" if ":" in host else host
-    if port != {"https": 443, "http": 80}[scheme]:
-        address = f"{address}:{port}"
-    return address + urls.split(url).path.rstrip("/")

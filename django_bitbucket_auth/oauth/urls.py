@@ -49,6 +49,18 @@ def _host(parts: SplitResult) -> str:
     return idna.encode(name, strict=True, std3_rules=True).decode()
 
 
+def address(url: str) -> str:
+    """Host, port unless it is the scheme's own, and path: what people call a place.
+
+    Raises:
+        ValueError: it isn't a URL.
+    """
+    parts = split(url)
+    scheme, name, port = _origin(parts)
+    shown = f"[{name}]" if ":" in name else name
+    return f"{shown}{'' if port == _PORTS[scheme] else f':{port}'}{parts.path.rstrip('/')}"
+
+
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port, comparable (RFC 6454, 4)."""
     return _origin(split(url))
