@@ -1,5 +1,6 @@
 """What holds for every test: nothing leaves this machine."""
 
+import gc
 import ipaddress
 import socket
 from collections.abc import Iterator
@@ -58,6 +59,17 @@ def no_network() -> Iterator[None]:
         patch.setattr(socket.socket, "connect_ex", checked_connect_ex)
         patch.setattr(socket, "getaddrinfo", checked_getaddrinfo)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def old_objects_are_frozen() -> None:
+    """Leave out of every later garbage collection what has outlived a module's tests.
+
+    That is all code, all collected tests and their reports: to walk through them takes a tenth of a second or two,
+    and some tests collect by themselves. What is garbage by now is collected first, and may still complain.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
