@@ -80,7 +80,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for name, value in getattr(report, "user_properties", [])
         if name == "figure"
     ]
-    if figures:
-        terminalreporter.section("figures")
-        for text in sorted(figures):
-            terminalreporter.write_line(text)
+    terminalreporter.ensure_newline()
+    terminalreporter.write("".join(f"{text}\n" for text in sorted(figures)))
