@@ -25,9 +25,13 @@ NEEDS = {
 }
 
 
+def nodes(path: Path) -> Iterator[ast.AST]:
+    yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
 def imported(path: Path) -> Iterator[str]:
     """Names of the modules that a file imports, relative ones left out."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -44,15 +48,17 @@ def test_warnings_are_errors() -> None:
         warnings.warn("said", stacklevel=1)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_markers_name_needs_that_some_environment_has(path: Path) -> None:
-    named = re.findall(r"#\x20needs: (.+)", path.read_text(encoding="utf-8"))
-    assert {need for line in named for need in line.split(", ")} <= NEEDS
+def test_markers_name_needs_that_some_environment_has() -> None:
+    named = {path: re.findall(r"#\x20needs: (.+)", path.read_text(encoding="utf-8")) for path in SOURCES}
+    needs = {(path, need) for path, lines in named.items() for line in lines for need in line.split(", ")}
+    assert needs
+    assert {(path, need) for path, need in needs if need not in NEEDS} == set()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_nothing_of_ours_is_mocked(path: Path) -> None:
-    assert not any(name.startswith(("unittest.mock", "mock")) for name in imported(path))
+def test_nothing_of_ours_is_mocked() -> None:
+    names = [(path, name) for path in SOURCES for name in imported(path)]
+    assert names
+    assert [(path, name) for path, name in names if name.startswith(("unittest.mock", "mock"))] == []
 
 
 def asserts(test: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -67,18 +73,16 @@ def asserts(test: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return False
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.name.startswith("test_")], ids=lambda path: path.name
-)
-def test_every_test_asserts(path: Path) -> None:
-    silent = [
-        node.name
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-        and not asserts(node)
+def test_every_test_asserts() -> None:
+    tests = [
+        (path, node)
+        for path in SOURCES
+        if path.name.startswith("test_")
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     ]
-    assert silent == []
+    assert tests
+    assert [(path, test.name) for path, test in tests if not asserts(test)] == []
 
 
 @pytest.mark.parametrize(
