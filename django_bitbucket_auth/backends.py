@@ -74,6 +74,7 @@ class BitbucketBackend(ModelBackend):
         user = matches[0]
         if (
             len(matches) > 1
+            or not users.is_same_mailbox(email, str(getattr(user, users.email_field() or "")))
             or not self.user_can_authenticate(user)
             or getattr(user, "is_staff", False)
             or getattr(user, "is_superuser", False)

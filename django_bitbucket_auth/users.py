@@ -12,6 +12,7 @@ from django.db.models import Field, Q
 
 from .bitbucket import Profile
 from .exceptions import ConfigurationError
+from .oauth import urls
 
 if TYPE_CHECKING:
     # The type checkers' name for whatever AUTH_USER_MODEL is.
@@ -105,6 +106,28 @@ def same_address(email: str) -> Q:
 def fold_address(email: str) -> str:
     """The form under which two addresses are one for this app."""
     return unicodedata.normalize("NFKC", email).casefold()
+
+
+def is_same_mailbox(one: str, other: str) -> bool:
+    """Whether mail to two addresses surely gets to one person.
+
+    Narrower than ``fold_address``, by which others are found that are not to be joined: "faß.de" folds to "fass.de",
+    which is another domain (IDNA 2008), and a local part is its host's to compare (RFC 5321, 2.3.11). ASCII case alone
+    is no difference.
+    """
+    (local, _, domain), (other_local, _, other_domain) = one.rpartition("@"), other.rpartition("@")
+    return _lower(local) == _lower(other_local) and _domain(domain) == _domain(other_domain)
+
+
+def _lower(text: str) -> str:
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
+
+
+def _domain(name: str) -> str:
+    try:
+        return urls.host(f"https://{name}")
+    except ValueError:
+        return _lower(name)
 
 
 def address_of(user: User) -> str:
