@@ -20,7 +20,7 @@ from ..exceptions import ConfigurationError, ForeignURL, OAuthError
 from ..oauth import urls
 from ..oauth.reading import Deadline, bounded, is_safe, keep_body, repeated
 from ..oauth.token import Token
-from ..oauth.transport import PooledSession
+from ..oauth.transport import PooledSession, without_libraries
 from .provider import Provider
 
 #: The body of one answer of ``json`` and ``paginate``, in bytes.
@@ -167,9 +167,9 @@ class BitbucketSession(PooledSession):
             request = self.provider.credential(self._tokens.current())(request)
         try:
             return super().send(request, **kwargs)
-        except requests.RequestException as error:
-            # Alone: a report of it would show what is in the frames below, and there the token's header is.
-            raise error.with_traceback(None) from None
+        except Exception as error:
+            # A report of it shows what is in the frames below, and in those of the libraries the token's header is.
+            raise error.with_traceback(without_libraries(error.__traceback__)) from None
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         try:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
 from typing import Any, cast
 from urllib.request import getproxies, getproxies_environment
 
@@ -59,6 +60,27 @@ class Bearer(AuthBase):
             raise ForeignURL(f"a token for {self._api_url} is not for {place(request.url or '')}")
         request.headers["Authorization"] = f"Bearer {self._access_token}"
         return request
+
+
+#: Who has headers in its frames: the libraries, and this app below its session.
+_SENDING = frozenset({"requests", "urllib3", "http", "ssl", "socket", __name__.partition(".")[0]})
+
+
+def without_libraries(traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames of what sends: they hold headers, and reports of errors show what frames hold.
+
+    Frames of a caller's own code, that of a body which fails, stay.
+    """
+    frames = []
+    while traceback is not None:
+        name = traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        if name not in _SENDING:
+            frames.append(traceback)
+        traceback = traceback.tb_next
+    found = None
+    for frame in reversed(frames):
+        found = TracebackType(found, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return found
 
 
 _pools: dict[str, Adapter] = {}
