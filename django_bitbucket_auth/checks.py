@@ -59,23 +59,12 @@ def _credential_errors(alias: str) -> Iterator[Problem]:
             yield _split("E011", str(error))
     try:
         if key := conf.rsa_key(alias):
-            _sign_once(key)
-    except ConfigurationError as error:
+            from .oauth.oauth1 import Consumer, check_signs
+
+            # A machine may have a key that is fine, and no SHA-1.
+            check_signs(Consumer("check", signature_method="RSA-SHA1", rsa_key=key))
+    except (ConfigurationError, ValueError) as error:
         yield _split("E020", str(error))
-
-
-def _sign_once(key: str) -> None:
-    """See to it that the key doesn't just look like one.
-
-    Raises:
-        ConfigurationError: it can't sign.
-    """
-    from .oauth.oauth1 import Consumer, check_signs
-
-    try:
-        check_signs(Consumer("check", signature_method="RSA-SHA1", rsa_key=key))
-    except ValueError as error:
-        raise ConfigurationError(f"RSA_KEY can't be used: {error}") from None
 
 
 def _missing_credentials(alias: str, number: str) -> Iterator[Problem]:
@@ -113,7 +102,8 @@ def _doors(alias: str) -> Iterator[Problem]:
         )
     if _loopback(alias):
         yield _loopback_problem("W004", alias)
-    if plain := [url for url in _addresses(alias) if urls.origin(url)[0] == "http" and not urls.is_loopback(url)]:
+    spoken = _addresses(alias, "CALLBACK_URL")
+    if plain := [url for url in spoken if urls.origin(url)[0] == "http" and not urls.is_loopback(url)]:
         yield Problem(
             "W008",
             f"{where} speaks plain HTTP with {plain[0]}: whoever is in between reads codes, tokens and secrets.",
@@ -127,9 +117,10 @@ def _doors(alias: str) -> Iterator[Problem]:
         )
 
 
-def _addresses(alias: str) -> list[str]:
+def _addresses(alias: str, *more: str) -> list[str]:
     given = conf.given(alias)
-    return [*(given[name] for name in ("BASE_URL", "API_URL") if name in given), *given.get("ENDPOINTS", {}).values()]
+    names = ("BASE_URL", "API_URL", *more)
+    return [*(given[name] for name in names if given.get(name)), *given.get("ENDPOINTS", {}).values()]
 
 
 def _loopback(alias: str) -> bool:
@@ -151,6 +142,7 @@ def check_project(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         *map(_error, _urls()),
         *map(_error, _middleware()),
         *map(_error, _callback_urls()),
+        *map(_error, _instances()),
         *map(_error, _places()),
         *map(_warning, _languages()),
         *map(_warning, _cache()),
@@ -214,6 +206,23 @@ def _callback_urls() -> Iterator[Problem]:
                     "Give each its own, with its alias before callback/: an answer of one must not reach the other.",
                 )
         seen[alias] = place
+
+
+def _instances() -> Iterator[Problem]:
+    """Two Bitbucket installations by one name would vouch for each other's people: their ids both count from 1."""
+    seen: dict[str, tuple[str, str]] = {}
+    for alias in conf.aliases():
+        if any(conf.problems(alias)):
+            continue  # which are told
+        name, place = conf.instance(alias)
+        other, taken = seen.setdefault(name, (alias, place))
+        if taken != place:
+            yield Problem(
+                "E022",
+                f"The providers {other!r} and {alias!r} are both the instance {name!r}, at {taken} and {place}.",
+                "Give each Bitbucket an INSTANCE of its own. If it is one Bitbucket by two addresses, use the same "
+                "API_URL, or silence this check.",
+            )
 
 
 def _places() -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from . import kinds, validators
 from .exceptions import ConfigurationError
+from .oauth import urls
 from .validators import Problem
 
 if TYPE_CHECKING:
@@ -105,6 +106,20 @@ def provider(configuration: ProviderSettings) -> Provider:
         ConfigurationError: ``KIND`` names no provider.
     """
     return kinds.provider_class(configuration.kind)(configuration)
+
+
+def instance(alias: str) -> tuple[str, str]:
+    """The name of a provider's Bitbucket, and the address of the API that vouches for its people.
+
+    Raises:
+        ConfigurationError: the settings contradict each other.
+    """
+    keys = given(alias)
+    values = {name.lower(): value for name, value in (kinds.defaults(keys) | keys).items()}
+    values.update(client_id="", client_secret="", rsa_key="")
+    settings_of = ProviderSettings(alias=alias, **values)
+    scheme, host, port = urls.origin(settings_of.api_url)
+    return provider(settings_of).instance, f"{scheme}://{host}:{port}{urls.split(settings_of.api_url).path.rstrip('/')}"
 
 
 def problems(alias: str) -> Iterator[Problem]:

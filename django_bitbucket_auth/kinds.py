@@ -106,6 +106,12 @@ def _of_own_installations(where: str, keys: Mapping[str, Any]) -> Iterator[Probl
             f"{where} has no BASE_URL.",
             "Say where your Bitbucket is, with the context path if it has one: https://git.example.com/bitbucket",
         )
+    elif urls.host(keys["BASE_URL"]) == urls.host(CLOUD_URL):
+        yield Problem(
+            "E019",
+            f"{where}['BASE_URL'] is Bitbucket Cloud's.",
+            "Use the KIND 'cloud', or say where your own Bitbucket is.",
+        )
     if tuple(keys.get("WORKSPACES", ())) not in ((), ("*",)):
         # Otherwise the operator would believe in a limit that isn't there: so nobody gets in.
         yield Problem(

@@ -13,7 +13,7 @@ from .oauth import urls
 
 _UUID = re.compile(r"\{[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _SLUG = re.compile(r"[a-z0-9_][a-z0-9_.-]*", re.IGNORECASE)
-_DOMAIN = re.compile(r"[^\s@.]+(\.[^\s@.]+)*")
+_DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*")
 USER_FIELDS = ("first_name", "last_name", "email")
 
 

@@ -173,7 +173,7 @@ def test_two_providers_have_two_callbacks() -> None:
     assert found(providers={"default": one, "second": one}) == ["E015"]
     plain = {**one, "KIND": "data-center", "BASE_URL": "https://git.example.com", "ALLOW_HTTP": True, "WORKSPACES": []}
     plain["CALLBACK_URL"] = plain["CALLBACK_URL"].replace("https:", "http:")
-    assert found(providers={"default": plain, "second": plain}) == ["E015"]
+    assert found(providers={"default": plain, "second": plain}) == ["E015", "W008", "W008"]
     assert found(providers={"default": one, "second": one, "third": one}) == ["E015"] * 3
     assert found(providers={"default": {**GOOD, "CALLBACK_URL": 7}, "second": {**GOOD, "CALLBACK_URL": 7}}) == [
         "E009",
@@ -231,6 +231,38 @@ def test_a_provider_on_this_very_machine_is_for_development(debug: bool, ids: li
 def test_missing_credentials_stop_a_deployment() -> None:
     providers = {"default": {**GOOD, "CLIENT_SECRET": ""}, "broken": {**GOOD, "PKCE": 1}}
     assert found(providers=providers, deploy=True) == ["E003", "E017", "W001"]
+
+
+DC = {"KIND": "data-center", "CLIENT_ID": "id", "CLIENT_SECRET": "secret", "BASE_URL": "https://a.example.com/git"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ids"),
+    [
+        ({}, {"BASE_URL": "https://b.example.com"}, []),
+        ({"INSTANCE": "dc"}, {"BASE_URL": "https://b.example.com", "INSTANCE": "dc"}, ["E022"]),
+        ({"INSTANCE": "dc"}, {"INSTANCE": "dc"}, []),
+        ({}, {"BASE_URL": "https://A.example.com:443/git/"}, []),
+        ({}, {"BASE_URL": "https://a.example.com/other"}, []),
+        ({}, {"BASE_URL": "https://b.example.com", "API_URL": "https://a.example.com/git"}, []),
+        ({"BASE_URL": "http://127.0.0.1:1"}, {"BASE_URL": "http://127.0.0.1:2", "INSTANCE": "127.0.0.1:1"}, ["E022"]),
+        ({}, {"PKCE": 1, "INSTANCE": "a.example.com/git"}, ["E003"]),
+    ],
+)
+def test_two_bitbuckets_by_one_name_are_an_error(one: dict[str, Any], other: dict[str, Any], ids: list[str]) -> None:
+    seen = found(providers={"default": {**DC, **one}, "other": {**DC, **other}})
+    assert [number for number in seen if number != "W004"] == ids
+
+
+def test_one_address_by_http_and_by_https_is_two_bitbuckets() -> None:
+    """Whoever is in between can alter what the first one says of people."""
+    plain = {**DC, "BASE_URL": "http://a.example.com:443/git", "ALLOW_HTTP": True, "INSTANCE": "a.example.com/git"}
+    assert found(providers={"default": DC, "plain": plain}) == ["E022", "W008"]
+
+
+def test_a_callback_by_plain_http_is_warned_of() -> None:
+    keys = {**DC, "ALLOW_HTTP": True, "CALLBACK_URL": "http://tool.example.com/bitbucket/callback/"}
+    assert found(providers={"default": keys}) == ["W008"]
 
 
 # -- documentation -----------------------------------------------------------------------------------------------------
