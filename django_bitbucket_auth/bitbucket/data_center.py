@@ -77,8 +77,10 @@ class DataCenterProvider(Provider):
         """
         if super().is_unauthorized(response):
             return True
+        # Only of what was read: a stranger can't have written anything, and what was written isn't to be repeated.
+        read = response.request is not None and response.request.method in ("GET", "HEAD")
         below = urls.within(response.url or "", self.configuration.api_url.rstrip("/") + "/rest/")
-        return below and self.is_success(response) and "X-AUSERNAME" not in response.headers
+        return read and below and self.is_success(response) and "X-AUSERNAME" not in response.headers
 
     def refresh_grant(self, token: Token, redirect_uri: str) -> Grant:
         """With the redirect URI: without it, Data Center answers ``invalid_grant``."""

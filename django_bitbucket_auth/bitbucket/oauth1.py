@@ -13,7 +13,7 @@ from ..exceptions import BitbucketAuthError, ConfigurationError, OAuthError
 from ..oauth import oauth1
 from ..oauth.grants import Grant
 from ..oauth.oauth1 import Consumer, RequestToken, Signed, VerifiedRequestToken
-from ..oauth.token import Token
+from ..oauth.token import Token, is_visible
 from . import responses
 from .provider import Beginning, Provider
 
@@ -61,7 +61,7 @@ class OAuth1Provider(Provider):
             request_token = oauth1.parse_request_token(_text(response))
         except ValueError as error:
             raise OAuthError("no_request_token", str(error), response.status_code) from None
-        if len(request_token.token) + len(request_token.secret) > LONGEST:
+        if not is_visible(request_token.secret) or len(request_token.token) + len(request_token.secret) > LONGEST:
             raise OAuthError("no_request_token", "the request token is too long for a cookie", response.status_code)
         url = oauth1.authorization_url(self.endpoint("authorize"), request_token)
         return Beginning(redirect_uri, url, None, request_token.token, request_token.secret)

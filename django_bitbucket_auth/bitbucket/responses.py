@@ -99,7 +99,9 @@ _TOKEN_PROBLEMS = ("token_rejected", "token_revoked", "token_expired", "token_us
 
 def signed_error(response: requests.Response, grant: Grant | None) -> BitbucketAuthError:
     """What a refusal of a signed request means (OAuth 1.0a): of the exchange of a ``grant``, else of the API."""
-    problem = oauth1.problem_from(response.headers, response.content.decode("utf-8", "replace"))
+    # A body in JSON, or of another status, may repeat a word of the caller's.
+    plain = response.status_code in (400, 401, 403) and not json_object(response)
+    problem = oauth1.problem_from(response.headers, response.content.decode("utf-8", "replace") if plain else "")
     if not problem or unavailable(response):
         return api_error(response) if grant is None else token_error(response, grant)
     error = problem_error(problem, response.status_code)

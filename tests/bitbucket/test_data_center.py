@@ -354,6 +354,15 @@ def test_one_that_stays_a_strangers_is_given_as_it_is_and_not_asked_for_over_and
         assert [number for _, number in sent(server)] == ["1", "2", "2", "2"]
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_what_was_written_is_not_written_again(method: str) -> None:
+    """A stranger can't have written anything, whatever header is lacking."""
+    with Loopback(reply(body="{}")) as server:
+        session = session_at(server.url, kind=DataCenterProvider)
+        assert session.request(method, "repos").ok and session.json("repos", method=method) == {}
+        assert [number for _, number in sent(server)] == ["1", "1"]
+
+
 @pytest.mark.parametrize(("path", "status"), [("/projects/X/avatar.png", 200), ("repos", 404), ("repos", 302)])
 def test_what_isnt_the_rest_api_or_no_success_says_nothing_of_the_token(path: str, status: int) -> None:
     with Loopback(reply(status, "{}")) as server:

@@ -109,7 +109,9 @@ def test_a_request_token_for_whose_callback_nobody_vouches_is_not_used(bitbucket
 
 
 @pytest.mark.parametrize(
-    ("token", "secret"), [("t" * 2000, "s"), ("t", "s" * 2000)], ids=["a long token", "a long secret"]
+    ("token", "secret"),
+    [("t" * 2000, "s"), ("t", "s" * 2000), ("t", "%C3%A4" * 500)],
+    ids=["a long token", "a long secret", "a secret that needs escapes"],
 )
 def test_a_request_token_that_no_cookie_can_hold_is_nonsense(bitbucket: RequestsMock, token: str, secret: str) -> None:
     bitbucket.post(REQUEST_TOKEN_URL, f"oauth_token={token}&oauth_token_secret={secret}&oauth_callback_confirmed=true")
@@ -239,6 +241,17 @@ def test_a_refused_token_is_said_to_be_dead(bitbucket: RequestsMock, problem: st
     with pytest.raises(ReauthenticationRequired) as caught:
         data_center_oauth1().fetch_profile(SIGNED)
     assert caught.value.error == problem
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, "no oauth_problem=token_revoked here"), (401, '{"errors": [{"message": "oauth_problem=token_revoked"}]}')],
+)
+def test_a_word_of_the_callers_that_is_repeated_is_no_problem(bitbucket: RequestsMock, status: int, body: str) -> None:
+    bitbucket.get(WHO_URL, body, status=status)
+    with pytest.raises(OAuthError) as caught:
+        data_center_oauth1().fetch_profile(SIGNED)
+    assert not isinstance(caught.value, ReauthenticationRequired)
 
 
 def test_nothing_is_signed_for_another_host() -> None:
