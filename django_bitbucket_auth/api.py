@@ -49,15 +49,16 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
     if row is None or account is None:
         raise NotConnected(f"there is no token of the provider {provider!r} for this person: let them sign in")
     database.check_active(row)
+    conversation = conf.provider(configuration)
     way = Flight(
         configuration=configuration,
-        instance=conf.provider(configuration).instance,
+        instance=conversation.instance,
         store=database.AccountTokenStore(account),
         key=row.key,
         account=account,
     )
     record = database.record_of(row)
-    if not way.fits(record):
+    if not way.fits(record) or (record.grant == "oauth1") is not conversation.signs_requests:
         raise NotConnected(f"the token {row.key} can't be used for the provider {provider!r}: let the person sign in")
     return _session(_Tokens(way, record))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
@@ -32,6 +32,8 @@ from .oauth import urls
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+#: Most seconds that Bitbucket is waited for to begin a sign-in.
+BEGINNING = 6
 #: What a browser adds to the callback's path when we sent it there again for its strict cookie.
 AGAIN = "again"
 
@@ -143,7 +145,9 @@ def _start(request: HttpRequest, configuration: conf.ProviderSettings, next_url:
         return _button(request, configuration, next_url)
     if elsewhere:
         return pages.forward(request, elsewhere) if posted else HttpResponseRedirect(elsewhere)
-    provider, secret = conf.provider(configuration), state.secret()
+    # By OAuth 1.0a Bitbucket is asked before anybody has proved anything: nobody is to hold a worker for long by that.
+    hasty = replace(configuration, deadline=min(configuration.deadline, BEGINNING))
+    provider, secret = conf.provider(hasty), state.secret()
     beginning = provider.begin(redirect_uri, secret, pkce=configuration.pkce)
     attempt = state.new(provider, secret, beginning, next_url)
     url = beginning.url

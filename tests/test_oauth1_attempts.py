@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core.cache import cache
@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from steps import SENT_BACK, TYPED, attempts_of, come_back, nothing_was_written, reason_of, signed_answer, start
 
 from django_bitbucket_auth import crypto
+from django_bitbucket_auth.bitbucket import DataCenterOAuth1Provider
 from django_bitbucket_auth.testing import BitbucketSimulator, log_in, override_provider, simulated_bitbucket
 
 pytestmark = pytest.mark.django_db
@@ -164,6 +165,27 @@ def test_a_login_that_cant_begin_says_so_and_leaves_nothing(
     assert attempts_of(client) == [] and nothing_was_written()
     simulator.heal()
     assert log_in(client, "jane").status_code == 302
+
+
+class Hasty(DataCenterOAuth1Provider):
+    """Notes how long it would wait."""
+
+    deadlines: ClassVar[list[float]] = []
+
+    def send(self, request: Any) -> Any:
+        type(self).deadlines.append(self.configuration.deadline)
+        return super().send(request)
+
+
+@pytest.mark.parametrize(("deadline", "beginning"), [(20, 6), (3, 3)])
+def test_nobody_holds_a_worker_for_long_by_beginning(deadline: float, beginning: float) -> None:
+    """Whoever asks for it has proved nothing yet."""
+    from test_oauth1_attempts import Hasty  # as the setting names it
+
+    Hasty.deadlines.clear()
+    with simulated_bitbucket(kind="data-center-oauth1", KIND="test_oauth1_attempts.Hasty", DEADLINE=deadline):
+        assert log_in(Client(), "jane").status_code == 302
+    assert Hasty.deadlines == [beginning, deadline, deadline, deadline]
 
 
 def test_the_page_with_the_button_asks_bitbucket_nothing(simulator: BitbucketSimulator, client: Client) -> None:

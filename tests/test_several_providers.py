@@ -156,6 +156,16 @@ def test_a_token_of_one_is_not_used_at_another(three: Three) -> None:
         get_session(user, "dc")
 
 
+def test_a_token_of_the_other_protocol_is_not_used(three: Three) -> None:
+    """The alias has become another kind: the bearer would be sent as a token that signs, and the other way round."""
+    log_in(Client(), "jane", alias="dc")
+    user = User.objects.get()
+    keys = {**conf.given("old"), "BASE_URL": three["dc"].url, "CLIENT_ID": three["dc"].client_id}
+    with override_provider("dc", **keys), pytest.raises(NotConnected):
+        get_session(user, "dc")
+    assert get_session(user, "dc").get("repos").ok
+
+
 # -- mixed up ----------------------------------------------------------------------------------------------------------
 
 
