@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -66,9 +67,10 @@ class BitbucketAccountAdmin(_Admin):
         """Let the next sign-in of these accounts pass, though name and address have both changed."""
         accounts = list(queryset)
         for account in accounts:
-            # By itself: the time of the last change is that of the profile.
-            queryset.filter(pk=account.pk).update(confirmed_at=timezone.now())
-            self.log_change(request, account, "Confirmed that this still is the same person.")
+            with transaction.atomic(using=queryset.db):
+                # By itself: the time of the last change is that of the profile.
+                queryset.filter(pk=account.pk).update(confirmed_at=timezone.now())
+                self.log_change(request, account, "Confirmed that this still is the same person.")
             logger.warning(
                 "The user %s confirmed that the account %s (%s on %s) still is the same person",
                 request.user.pk,

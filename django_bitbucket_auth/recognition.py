@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from . import kinds
 from .bitbucket import Profile
@@ -12,6 +15,9 @@ from .hooks import BitbucketLogin
 from .models import BitbucketAccount
 
 logger = logging.getLogger("django_bitbucket_auth")
+
+#: How long an administrator's word for a person counts: for the next sign-in, not for whoever comes years later.
+VOUCHED_FOR = timedelta(days=7)
 
 
 def check(account: BitbucketAccount, login: BitbucketLogin) -> None:
@@ -24,7 +30,9 @@ def check(account: BitbucketAccount, login: BitbucketLogin) -> None:
         LoginRefused: ``already_connected``.
     """
     profile = login.profile
-    if not kinds.is_self_hosted(login.configuration.kind) or account.confirmed_at is not None:
+    if not kinds.is_self_hosted(login.configuration.kind):
+        return
+    if account.confirmed_at is not None and timezone.now() - account.confirmed_at < VOUCHED_FOR:
         return
     known = [(account.username, profile.username), (account.email, address(profile))]
     # A row that has neither name nor address has nothing to compare.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
-from logins import JANE, refusal, rows, sign_in
+from django.utils import timezone
+from logins import JANE, refusal, rows, sign_in, statements_fail
 
 from django_bitbucket_auth.bitbucket import Email, Profile
 from django_bitbucket_auth.models import BitbucketAccount
@@ -152,6 +155,21 @@ def test_any_sign_in_uses_the_confirmation_up(admin_client: Client) -> None:
     confirm(admin_client, BitbucketAccount.objects.get())
     sign_in(KNOWN, **DC)
     assert refusal(MALLORY, **DC) == "already_connected"
+
+
+def test_a_confirmation_doesnt_wait_for_whoever_comes_later(admin_client: Client) -> None:
+    sign_in(KNOWN, **DC)
+    confirm(admin_client, BitbucketAccount.objects.get())
+    BitbucketAccount.objects.update(confirmed_at=timezone.now() - timedelta(days=8))
+    assert refusal(MALLORY, **DC) == "already_connected"
+
+
+def test_what_cant_be_logged_is_not_confirmed(admin_client: Client) -> None:
+    sign_in(KNOWN, **DC)
+    admin_client.raise_request_exception = False
+    with statements_fail('INSERT INTO "django_admin_log"', DatabaseError("full")):
+        assert confirm(admin_client, BitbucketAccount.objects.get()).status_code == 500
+    assert BitbucketAccount.objects.get().confirmed_at is None
 
 
 def test_who_may_only_look_can_not_vouch(client: Client) -> None:
