@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from django.apps import apps
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.views.decorators.debug import sensitive_variables
@@ -53,7 +54,11 @@ def _new_file(path: Path) -> Iterator[TextIO]:
 
 
 def _refuse_served(real: Path) -> None:
-    for name in ("MEDIA_ROOT", "STATIC_ROOT"):
-        root = getattr(settings, name)
+    served: list[tuple[str, Any]] = [("MEDIA_ROOT", settings.MEDIA_ROOT), ("STATIC_ROOT", settings.STATIC_ROOT)]
+    # What is in these is served by `runserver`, and copied to where it is served by `collectstatic`.
+    entries: list[Any] = list(settings.STATICFILES_DIRS)
+    served += [("STATICFILES_DIRS", entry[-1] if isinstance(entry, (list, tuple)) else entry) for entry in entries]
+    served += [(f"the static folder of {app.label}", Path(app.path, "static")) for app in apps.get_app_configs()]
+    for name, root in served:
         if root and real.is_relative_to(Path(root).resolve()):
             raise CommandError(f"A key doesn't belong under {name}, which is served. Choose another folder.")

@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 _PORTS = {"https": 443, "http": 80}
 _BRACKETED = re.compile(r"\[[^\[\]]+\](:\d*)?", re.ASCII)
 #: Whatever a server might decode or collapse into another path: dots (Tomcat, and so Data Center, takes ``..;`` for
-#: ``..``), encoded dots and slashes (twice, behind a proxy that decodes once), backslashes.
-_SLIPPERY = re.compile(r"(^|/)\.{1,2}(/|;|$)|%(25)*(2e|2f|5c)|\\|[\x00-\x20\x7f]", re.IGNORECASE)
+#: ``..``), encoded dots and slashes (twice, behind a proxy that decodes once), backslashes, and ``%u002e``.
+_SLIPPERY = re.compile(r"(^|/)\.{1,2}(/|;|%(25)*3b|$)|%(25)*(2e|2f|5c)|%u|\\|[\x00-\x20\x7f]", re.IGNORECASE)
 
 
 def split(url: str) -> SplitResult:

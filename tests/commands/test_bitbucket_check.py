@@ -14,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+import django_bitbucket_auth
 from django_bitbucket_auth.bitbucket import CloudProvider, DataCenterOAuth1Provider
 from django_bitbucket_auth.management.commands.bitbucket_check import Command
 from django_bitbucket_auth.oauth import rsa_keys
@@ -432,6 +433,16 @@ def test_what_the_site_serves_is_no_place_for_a_key(name: str, tmp_path: Path) -
         for folder in (served, served / "keys", tmp_path / "link", tmp_path / "link" / ".."):
             assert f"under {name}" in refused({}, f"--new-key={folder / 'site.pem'}")
     assert list(served.rglob("*.pem")) == []
+
+
+@pytest.mark.parametrize("prefixed", [False, True])
+def test_nor_is_what_is_copied_to_where_it_is_served(prefixed: bool, tmp_path: Path) -> None:
+    """`collectstatic` would publish it, readable for everybody."""
+    with override_settings(STATICFILES_DIRS=[("keys", str(tmp_path)) if prefixed else str(tmp_path)]):
+        assert "under STATICFILES_DIRS" in refused({}, f"--new-key={tmp_path / 'site.pem'}")
+    static = Path(django_bitbucket_auth.__file__).parent / "static" / "site.pem"
+    assert "static folder of bitbucket_auth" in refused({}, f"--new-key={static}")
+    assert not static.exists() and list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_no_half_a_key(tmp_path: Path) -> None:
