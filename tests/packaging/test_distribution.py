@@ -71,6 +71,7 @@ def test_the_metadata_says_what_is_needed_and_no_more() -> None:
         "django>=5.2",
         "oauthlib>=3.2.2",
         "requests-oauthlib[rsa]>=2",
+        "requests>=2.32.2",
         "urllib3>=2.6",
     ]
 
