@@ -114,6 +114,12 @@ class Api:
                 )
             case ("repositories", identifier, slug):
                 return Endpoint("repository", lambda person, request: repositories.one_of(identifier, slug, person))
+            case ("workspaces", identifier):
+                return Endpoint("account", lambda person, request: self._workspace(person, identifier))
+        return self._find_removed(path)
+
+    def _find_removed(self, path: tuple[str, ...]) -> Endpoint | None:
+        match path:
             case ("workspaces",) | ("user", "permissions", "workspaces"):
                 return Endpoint("account", self._old_workspaces)
             case ("repositories",) | ("user", "permissions", "repositories"):
@@ -143,6 +149,12 @@ class Api:
             for workspace, role in self._memberships(person)
         ]
         return page(self.world, request, entries)
+
+    def _workspace(self, person: Person, identifier: str) -> Answer:
+        workspace = self.world.workspace_by(identifier)
+        if workspace is None or workspace.slug not in person.workspaces:
+            return no_workspace(identifier)
+        return json_answer(200, workspace_object(self.world, workspace))
 
     def _old_workspaces(self, person: Person, request: SimulatorRequest) -> Answer:
         entries: list[object] = [

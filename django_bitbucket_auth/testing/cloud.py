@@ -53,6 +53,8 @@ class Cloud:
         match _without_site(segments):
             case ["2.0", "user", "workspaces", _, "permission"]:
                 return "permission"
+            case ["2.0", "workspaces", _]:
+                return "workspaces"
             case ["2.0", "repositories", _] | ["2.0", "repositories", _, _]:
                 return "repositories"
             case ["1.0", "users", _, "emails"]:

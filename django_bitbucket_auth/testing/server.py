@@ -6,6 +6,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -25,8 +26,9 @@ class SimulatorServer(socketserver.ThreadingTCPServer):
     """HTTP/1.1 with kept connections, a thread each, as a context manager that leaves nothing
     behind.
 
-    ``core`` answers requests, ``connected`` is called for each accepted connection. ``ValueError``
-    if ``host`` isn't an IPv4 address of this machine, ``OSError`` if ``port`` is taken.
+    ``core`` answers requests, ``connected`` is called for each accepted connection, ``now`` is the time that answers
+    are dated with, in seconds since 1970. ``ValueError`` if ``host`` isn't an IPv4 address of this machine, ``OSError``
+    if ``port`` is taken.
     """
 
     allow_reuse_address = True
@@ -34,12 +36,20 @@ class SimulatorServer(socketserver.ThreadingTCPServer):
     block_on_close = True
     request_queue_size = 128
 
-    def __init__(self, core: Core, connected: Callable[[], None], host: str, port: int) -> None:
+    def __init__(
+        self,
+        core: Core,
+        connected: Callable[[], None],
+        host: str,
+        port: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         if not is_loopback(host) or ":" in host:
             # It answers for anybody to anybody who asks: it must not be reachable from elsewhere.
             raise ValueError(f"The simulator listens on 127.0.0.1 only, not on {host!r}.")
         self.core = core
         self.connected = connected
+        self.now = now
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -97,6 +107,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_error(self, format: str, *args: object) -> None:
         """Quiet, too: what tests send wrong on purpose is no news."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The date of an answer, by the simulated clock."""
+        return super().date_time_string(self.server.now())
 
     def __getattr__(self, name: str) -> Any:
         # The library looks for do_GET, do_POST, ...: the core decides about methods, not this.

@@ -177,7 +177,7 @@ class BitbucketSimulator(World):
         Raises ``ValueError`` for a host that isn't this machine and ``OSError`` for a port that is
         taken.
         """
-        with SimulatorServer(self.handle, self._connected, host, port) as server:
+        with SimulatorServer(self.handle, self._connected, host, port, self.now) as server:
             self.url = f"{server.url}{self.context_path}"
             _running[server.url] = self
             try:

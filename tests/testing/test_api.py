@@ -167,6 +167,16 @@ def test_somebody_who_is_gone_is_nobody(talk: Conversation) -> None:
     assert talk.refresh(data["refresh_token"]).status == 401
 
 
+def test_a_workspace_is_told_to_those_in_it(talk: Conversation) -> None:
+    acme, token = talk.simulator.workspaces["acme"], talk.sign_in()["access_token"]
+    for identifier in ("acme", quote(acme.uuid, safe="")):
+        data = told(talk.api(f"workspaces/{identifier}", token))
+        assert (data["type"], data["uuid"], data["slug"], data["name"]) == ("workspace", acme.uuid, "acme", acme.name)
+    assert talk.api("workspaces/globex", token).status == 404
+    assert talk.api("workspaces/initech", token).status == 404
+    assert [logged.endpoint for logged in talk.simulator.requests][-1] == "workspaces"
+
+
 def test_the_workspaces_have_no_names(talk: Conversation) -> None:
     talk.simulator.join("jane", "globex", "owner")
     data = told(talk.api("user/workspaces", talk.sign_in()["access_token"]))

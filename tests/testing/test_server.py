@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -155,6 +156,16 @@ def test_head_has_no_body(served: BitbucketSimulator, connection: http.client.HT
     assert response.read() == b""
     assert get(connection)[0] == 401
     assert served.connections == 1
+
+
+def test_answers_are_dated_by_the_simulated_clock(
+    served: BitbucketSimulator, connection: http.client.HTTPConnection
+) -> None:
+    served.move_clock(-86400)
+    connection.request("GET", "/2.0/user")
+    with connection.getresponse() as answer:
+        date = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    assert abs(date - (time.time() - 86400)) < 60
 
 
 def test_a_body_is_read(served: BitbucketSimulator, connection: http.client.HTTPConnection) -> None:
