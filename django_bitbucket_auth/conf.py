@@ -79,8 +79,10 @@ def aliases() -> tuple[str, ...]:
     return tuple(configured) if isinstance(configured, dict) else ()
 
 
-def provider_settings(alias: str = DEFAULT_ALIAS) -> ProviderSettings:
+def provider_settings(alias: str = DEFAULT_ALIAS, *, unregistered: bool = False) -> ProviderSettings:
     """The settings of one provider, with its credentials.
+
+    ``unregistered`` does without credentials that are set nowhere: to ask what takes none.
 
     Raises:
         ConfigurationError: something about them is missing or wrong.
@@ -93,7 +95,7 @@ def provider_settings(alias: str = DEFAULT_ALIAS) -> ProviderSettings:
     for name in ("CLIENT_ID", "CLIENT_SECRET"):
         values[name.lower()] = credential(alias, name)
     for name in needed_credentials(alias):
-        if not values[name.lower()]:
+        if not (values[name.lower()] or unregistered):
             raise ConfigurationError(missing_credential(alias, name))
     values["rsa_key"] = rsa_key(alias)
     return ProviderSettings(alias=alias, **values)
