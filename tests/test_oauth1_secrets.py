@@ -123,7 +123,7 @@ def test_the_password_of_a_proxy_is_never_shown(everything: io.StringIO, kind: s
                 session.get("user")
             pages += f"{raw.value!r} {raw.value.args} {session.network}"
             out = io.StringIO()
-            call_command("bitbucket_check", stdout=out)
+            call_command("bitbucket_check", "--offline", stdout=out)
     seen = everything.getvalue() + mails() + pages + out.getvalue()
     assert "Sign-in failed: unavailable" in seen
     assert "CANARY-proxy" not in seen

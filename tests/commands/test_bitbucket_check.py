@@ -46,11 +46,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def attempt(providers: Any, *arguments: str) -> tuple[str, CommandError | None]:
-    """What is printed, and how it ended."""
+    """What is printed when nobody is asked, and how it ended."""
     out = io.StringIO()
     with override_settings(BITBUCKET_AUTH=providers):
         try:
-            call_command("bitbucket_check", *arguments, stdout=out)
+            call_command("bitbucket_check", "--offline", *arguments, stdout=out)
         except CommandError as error:
             return out.getvalue(), error
     return out.getvalue(), None
@@ -300,7 +300,7 @@ def test_what_is_wrong_is_said_as_the_checks_say_it_and_the_others_are_shown() -
 def test_on_the_command_line_no_check_comes_before_it_and_the_exit_status_is_1() -> None:
     out, err = io.StringIO(), io.StringIO()
     with override_settings(BITBUCKET_AUTH={"default": {"PKCE": "no"}}), pytest.raises(SystemExit) as caught:
-        Command(stdout=out, stderr=err, no_color=True).run_from_argv(["manage.py", "bitbucket_check"])
+        Command(stdout=out, stderr=err, no_color=True).run_from_argv(["manage.py", "bitbucket_check", "--offline"])
     assert caught.value.code == 1
     assert out.getvalue().startswith("default\n\n(bitbucket_auth.E003) ")
     assert err.getvalue() == "CommandError: Settings to be corrected, as said above: default.\n"

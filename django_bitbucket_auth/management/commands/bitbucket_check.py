@@ -1,36 +1,50 @@
-"""``manage.py bitbucket_check``: what an administrator of Bitbucket enters, so that people can sign in here."""
+"""``manage.py bitbucket_check``: what to enter at Bitbucket, whether it works, and what to do if it doesn't."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.views.decorators.debug import sensitive_variables
 
-from django_bitbucket_auth import conf, kinds, navigation
-from django_bitbucket_auth.exceptions import ConfigurationError
-from django_bitbucket_auth.management import key_file, registration
+from django_bitbucket_auth import conf
+from django_bitbucket_auth.management import conformance, key_file
+from django_bitbucket_auth.management.doctor import printing
+from django_bitbucket_auth.management.doctor.examination import project_findings
+from django_bitbucket_auth.management.doctor.findings import Finding, worst
+from django_bitbucket_auth.management.doctor.report import Report, problems, report
 from django_bitbucket_auth.oauth import urls
 
-CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET")
-#: Number of a system check, and what it says.
-Wrong = tuple[str, str]
+#: Of the JSON: it grows with what is taken away or means something else, not with what is added.
+SCHEMA = 1
 
 
 class Command(BaseCommand):
-    """Asks nobody: what it says comes from the settings. Secrets are not among it."""
+    """Asks Bitbucket what takes no person, unless it is ``--offline``. Secrets are not among what it says."""
 
-    help = "Print what to enter at Bitbucket, field by field, so that people can sign in; and what is wrong here."
+    help = (
+        "Print what to enter at Bitbucket, field by field, so that people can sign in; ask Bitbucket whether it works; "
+        "and say what is wrong, and what to do."
+    )
     # What is wrong with the settings is for this command to say.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("providers", nargs="*", metavar="alias", help="of a provider; default: all")
         parser.add_argument("--site", metavar="URL", help="where your site is, such as https://shop.example.com")
+        parser.add_argument("--offline", action="store_true", help="ask nobody: only print what to enter")
+        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+        parser.add_argument(
+            "--conformance",
+            action="store_true",
+            help="compare this Bitbucket with what the app expects of one, by requests that change nothing",
+        )
+        parser.add_argument("--account", metavar="PK", help="with --conformance: ask as this Bitbucket account, too")
+        parser.add_argument("--user", metavar="NAME", help="the same, by the name of its user")
+        parser.add_argument(
+            "--refresh", action="store_true", help="with --account or --user: renew the stored token, and keep the new"
+        )
         parser.add_argument(
             "--new-key",
             metavar="PATH",
@@ -39,37 +53,63 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["new_key"] is not None:
-            if options["providers"] or options["site"] is not None:
+            if any(options[name] for name in ("providers", "json", "conformance")) or options["site"] is not None:
                 raise CommandError("--new-key stands alone: a key is a provider's once its settings name it.")
             self._make_key(Path(options["new_key"]).absolute())
             return
+        _refuse_contradictions(options)
         site = "" if options["site"] is None else address(options["site"])
-        known = conf.aliases()
-        for alias in options["providers"]:
-            if alias not in known:
-                raise CommandError(" ".join(text for _, text in problems(alias)))
-        # Where there are none, something is wrong with the setting as a whole.
-        names = tuple(dict.fromkeys(options["providers"])) or known or (conf.DEFAULT_ALIAS,)
-        if wrong := [str(alias) for alias in names if not self._show(alias, site)]:
-            raise CommandError(f"Settings to be corrected, as said above: {', '.join(wrong)}.")
+        reports = [self._report(alias, site, options) for alias in _chosen(options["providers"])]
+        project = [] if options["offline"] or options["conformance"] else _unsaid(project_findings(), reports)
+        if options["json"]:
+            self._print_json(reports, project)
+        elif project:
+            self._print_findings("The project", project)
+        broken = [made.alias for made in reports if made.level == "error"]
+        if worst(project) == "error":
+            broken.append("the project")
+        if broken:
+            what = "Settings to be corrected" if options["offline"] else "Something is wrong"
+            raise CommandError(f"{what}, as said above: {', '.join(broken)}.")
 
-    def _show(self, alias: str, site: str) -> bool:
-        """Print what there is to say of a provider. Returns whether its settings are fine."""
-        title, lines, wrong = str(alias), list[str](), problems(alias)
-        if not wrong:
-            values, wrong = read(alias)
+    def _report(self, alias: str, site: str, options: dict[str, Any]) -> Report:
+        asks = options["conformance"]
+        made = report(alias, site, offline=options["offline"] or asks)
+        if asks and not made.wrong:
+            whose = {name: options[name] for name in ("account", "user", "refresh")}
             try:
-                client = client_of(alias, values, site)
-            except ConfigurationError as error:
-                wrong = [*wrong, ("E013", str(error))]
-            else:
-                title = f"{alias} ({client.kind}): {client.base_url}"
-                lines = list(registration.lines(registration.form(client)))
-        said = [self.style.ERROR(f"(bitbucket_auth.{number}) {text}") for number, text in wrong]
-        for part in ([self.style.MIGRATE_HEADING(title)], lines, said):
+                made.conformance = conformance.compare(made.patient(), **whose)
+            except conformance.NotAsked as reason:
+                todo = "Run this without --conformance, which says more about it."
+                made.findings = [Finding("error", "not_asked", str(reason), todo)]
+        if not options["json"]:
+            self._print(made, asks=asks)
+        return made
+
+    def _print(self, made: Report, *, asks: bool) -> None:
+        """What there is to say of a provider, as soon as it is known."""
+        said = [self.style.ERROR(line) for line in printing.wrong(made)]
+        shown = list(conformance.lines(made.patient(), made.conformance)) if made.conformance else []
+        lines = [] if asks else list(printing.lines(made))
+        for part in ([self.style.MIGRATE_HEADING(made.title)], lines, shown, said):
             if part:
                 self.stdout.write("\n".join([*part, "", ""]))
-        return not wrong
+        if made.findings:
+            self._print_findings("Found", made.findings)
+
+    def _print_findings(self, title: str, found: list[Finding]) -> None:
+        styles = {"error": self.style.ERROR, "warning": self.style.WARNING, "ok": self.style.SUCCESS}
+        told = [styles.get(level, str)(text) for level, text in printing.findings(found)]
+        self.stdout.write("\n".join([f"{title}:", "", *told, "", ""]))
+
+    def _print_json(self, reports: list[Report], project: list[Finding]) -> None:
+        members = {
+            "version": SCHEMA,
+            "status": worst([*(Finding(made.level, "", "") for made in reports), *project]),
+            "providers": [made.as_dict() for made in reports],
+            "project": {"findings": [finding.as_dict() for finding in project]},
+        }
+        self.stdout.write(json.dumps(members, indent=2))
 
     def _make_key(self, path: Path) -> None:
         public = key_file.write_new_key(path)
@@ -82,6 +122,37 @@ class Command(BaseCommand):
             f"{public}\n"
             "What else to enter there: manage.py bitbucket_check"
         )
+
+
+def _refuse_contradictions(options: dict[str, Any]) -> None:
+    if options["offline"] and options["conformance"]:
+        raise CommandError("--conformance asks Bitbucket, and --offline asks nobody.")
+    if (options["account"] or options["user"] or options["refresh"]) and not options["conformance"]:
+        raise CommandError("--account, --user and --refresh are for --conformance.")
+    if options["account"] and options["user"]:
+        raise CommandError("Name an account or a user, not both.")
+    if options["refresh"] and not (options["account"] or options["user"]):
+        raise CommandError("--refresh needs --account or --user: whose token?")
+
+
+def _chosen(named: list[str]) -> tuple[str, ...]:
+    """The aliases to look at.
+
+    Raises:
+        CommandError: one of those that are named isn't configured.
+    """
+    known = conf.aliases()
+    for alias in named:
+        if alias not in known:
+            raise CommandError(" ".join(text for _, text in problems(alias)))
+    # Where there are none, something is wrong with the setting as a whole.
+    return tuple(dict.fromkeys(named)) or known or (conf.DEFAULT_ALIAS,)
+
+
+def _unsaid(project: list[Finding], reports: list[Report]) -> list[Finding]:
+    """The project's findings without those that were said of a provider."""
+    said = {(f"bitbucket_auth.{number}", text) for made in reports for number, text in made.wrong}
+    return [finding for finding in project if (finding.code, f"{finding.seen} {finding.next}") not in said]
 
 
 def address(site: str) -> str:
@@ -98,58 +169,3 @@ def address(site: str) -> str:
     scheme, host, port = urls.origin(site)
     own = urls.origin(f"{scheme}://host")[2]
     return f"{scheme}://{f'[{host}]' if ':' in host else host}{'' if port == own else f':{port}'}"
-
-
-def problems(alias: str) -> list[Wrong]:
-    """What is wrong with a provider's settings, as the system checks say it."""
-    return [(problem.number, f"{problem.message} {problem.hint}") for problem in conf.problems(alias)]
-
-
-@sensitive_variables()
-def read(alias: str) -> tuple[dict[str, str], list[Wrong]]:
-    """The credentials and the key of a provider, by their settings' names, and what is wrong with those left out."""
-    readers: dict[str, tuple[str, Callable[[], str]]] = {
-        "CLIENT_ID": ("E011", partial(conf.credential, alias, "CLIENT_ID")),
-        "CLIENT_SECRET": ("E011", partial(conf.credential, alias, "CLIENT_SECRET")),
-        "RSA_KEY": ("E020", partial(conf.rsa_key, alias)),
-    }
-    values, wrong = {}, []
-    for name, (number, reader) in readers.items():
-        try:
-            values[name] = reader()
-        except ConfigurationError as error:
-            wrong.append((number, str(error)))
-    return values, wrong
-
-
-@sensitive_variables("values")
-def client_of(alias: str, values: Mapping[str, str], site: str) -> registration.Client:
-    """The OAuth client of a provider with whose settings nothing is wrong; ``values`` as ``read`` has them.
-
-    Raises:
-        ConfigurationError: the app's URLs aren't included, so there is no callback.
-    """
-    from django_bitbucket_auth.oauth import rsa_keys
-
-    keys = conf.given(alias)
-    keys = {"KIND": "cloud", **kinds.defaults(keys), **keys}
-    signs_requests = kinds.provider_class(keys["KIND"]).signs_requests
-    callback_url = keys.get("CALLBACK_URL")
-    if not callback_url:
-        callback_url = f"{site or registration.UNKNOWN_SITE}{navigation.url_of('callback', alias)}"
-    return registration.Client(
-        kind=keys["KIND"],
-        base_url=keys.get("BASE_URL", kinds.CLOUD_URL),
-        callback_url=callback_url,
-        site=site,
-        scopes=tuple(keys.get("SCOPES", ())),
-        allow_http=keys.get("ALLOW_HTTP", False),
-        signs_requests=signs_requests,
-        signature_method=keys.get("SIGNATURE_METHOD", ""),
-        consumer_key=values.get("CLIENT_ID", "") if signs_requests else "",
-        public_key=rsa_keys.public_key(values["RSA_KEY"]) if values.get("RSA_KEY") else "",
-        variables={name: conf.environment_variable(alias, name) for name in CREDENTIALS},
-        missing=tuple(
-            conf.environment_variable(alias, name) for name in conf.needed_credentials(alias) if values.get(name) == ""
-        ),
-    )
