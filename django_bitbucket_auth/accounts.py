@@ -117,6 +117,9 @@ def _settle(
 def find(profile: Profile, database: str) -> BitbucketAccount | None:
     """The account of this identity, with its user; one query.
 
+    An import that knew a person's Atlassian account id alone has left a placeholder. It is this account, if there is no
+    other; the sign-in writes the uid over it.
+
     Raises:
         LoginRefused: another identity has this person's Atlassian account id. That can't be, so nobody gets in.
     """
@@ -126,21 +129,27 @@ def find(profile: Profile, database: str) -> BitbucketAccount | None:
     query = BitbucketAccount.objects.using(database).select_related("user").filter(ids, instance=profile.instance)
     # Compared again here: a collation may take "é" for "e" or "A" for "a" (CVE-2024-32879).
     rows = [row for row in query[:3] if row.instance == profile.instance]
-    others = [row.uid for row in rows if row.uid != profile.uid and row.account_id == profile.account_id is not None]
-    if others:
+    account = next((row for row in rows if row.uid == profile.uid), None)
+    other = next((row for row in rows if row is not account and row.account_id == profile.account_id is not None), None)
+    if account is None and other is not None and other.is_placeholder:
+        return other
+    if other is not None:
         cause = (
-            f"the Atlassian account id of {profile.uid} on {profile.instance} is tied to another uid, {others[0]}: "
+            f"the Atlassian account id of {profile.uid} on {profile.instance} is tied to another uid, {other.uid}: "
             "nobody is signed in until one of the two accounts is deleted"
         )
         logger.error("Two accounts for one profile: %s", cause)
         raise LoginRefused("", "already_connected", cause=cause)
-    return next((row for row in rows if row.uid == profile.uid), None)
+    return account
 
 
 def forget_tokens(profile: Profile) -> None:
     """Delete the tokens of a person who certainly is no member any more: they must not outlive the membership."""
     database = router.db_for_write(BitbucketAccount)
-    _patiently(partial(tokens.forget, profile.instance, profile.uid, profile.provider, using=database))
+    uids = [profile.uid]
+    if profile.account_id is not None:
+        uids.append(BitbucketAccount.placeholder_uid(profile.account_id))
+    _patiently(partial(tokens.forget, profile.instance, uids, profile.provider, using=database))
 
 
 def check_active(user: User | None, backend: BitbucketBackend) -> None:

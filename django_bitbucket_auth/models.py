@@ -51,6 +51,8 @@ class BitbucketAccount(models.Model):
     profile_url = models.URLField(_("profile"), max_length=1000, blank=True)
     #: Set when an administrator vouches that a changed profile is still the same person.
     confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True, editable=False)
+    #: Of which package an import has taken over the row. The first sign-in clears it: from then on it is the person's.
+    imported_from = models.CharField(_("imported from"), max_length=20, blank=True, default="", editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -64,6 +66,19 @@ class BitbucketAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.display_name or self.username or self.uid} ({self.instance})"
+
+    @staticmethod
+    def placeholder_uid(account_id: str) -> str:
+        """What stands for the ``uid`` of a person of whom an import knows the Atlassian account id alone.
+
+        No ``uid`` of a Bitbucket equals it: Cloud's is a uuid in braces, a Data Center's is a number.
+        """
+        return f"import:{account_id}"
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether the row is waiting for the sign-in that brings its ``uid``."""
+        return self.account_id is not None and self.uid == self.placeholder_uid(self.account_id)
 
 
 class BitbucketToken(models.Model):

@@ -63,6 +63,8 @@ def columns(login: BitbucketLogin, *, known: bool) -> dict[str, Any]:
         "profile_url": profile.profile_url,
         # It was for the change that is written now.
         "confirmed_at": None,
+        # Nor is it an import's to take away any more.
+        "imported_from": "",
     }
     if profile.account_id is None:
         del found["account_id"]

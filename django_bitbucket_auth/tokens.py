@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -249,9 +249,11 @@ def write(
         rows.create(key=key, account=account, provider=configuration.alias, **values)
 
 
-def forget(instance: str, uid: str, provider: str, *, using: str) -> None:
+def forget(instance: str, uids: Iterable[str], provider: str, *, using: str) -> None:
     """Delete the tokens that a person's account has at a provider."""
-    found = BitbucketToken.objects.using(using).filter(account__instance=instance, account__uid=uid, provider=provider)
+    found = BitbucketToken.objects.using(using).filter(
+        account__instance=instance, account__uid__in=uids, provider=provider
+    )
     # A transaction of its own, or a savepoint: a lock error must not spoil the caller's for the next try.
     with transaction.atomic(using=using):
         found.delete()

@@ -204,6 +204,8 @@ def test_tokens_of_somebody_who_is_no_member_any_more_are_forgotten() -> None:
     }
     accounts.forget_tokens(replace(JANE, provider="second"))
     assert not BitbucketToken.objects.filter(account__instance="bitbucket.org", account__uid=JANE.uid).exists()
+    accounts.forget_tokens(replace(JANE, instance="elsewhere", account_id=None))
+    assert BitbucketToken.objects.get().account.uid == NAMESAKE.uid  # type: ignore[union-attr]
 
 
 # -- what the tests stand on -------------------------------------------------------------------------------------------
