@@ -2,8 +2,10 @@
 
 import pytest
 from django.test import Client, RequestFactory, override_settings
+from django.urls import path
+from django.views.generic import RedirectView
 
-from django_bitbucket_auth import navigation
+from django_bitbucket_auth import navigation, views
 from django_bitbucket_auth.testing import BitbucketSimulator, log_in, override_provider
 
 
@@ -75,6 +77,20 @@ def test_a_place_on_this_site_is_kept(value: str, expected: str) -> None:
 def test_any_other_place_is_not(value: object, hosts: list[str]) -> None:
     with override_settings(ALLOWED_HOSTS=hosts):
         assert navigation.safe_next(RequestFactory().get("/"), value) == ""
+
+
+#: Our callback where another package's was, so that what is registered at Bitbucket stays.
+urlpatterns = [
+    path("accounts/bitbucket_oauth2/login/callback/", views.callback),
+    path("accounts/", RedirectView.as_view(url="/")),
+]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_our_callback_is_no_place_wherever_it_is() -> None:
+    request = RequestFactory().get("/")
+    assert navigation.safe_next(request, "/accounts/bitbucket_oauth2/login/callback/?code=x") == ""
+    assert navigation.safe_next(request, "/accounts/") == "/accounts/"
 
 
 def test_a_forged_host_makes_no_host_ours() -> None:
