@@ -1,0 +1,1 @@
+"""Accounts and tokens of other packages, taken over from their tables."""
