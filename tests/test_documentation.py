@@ -13,7 +13,10 @@ from documented import DOCS, PAGES, ROOT, Block, blocks
 
 APP = "django_bitbucket_auth"
 #: Pages whose examples are whole. On others they may be a part of a dictionary.
-WHOLE = [DOCS / "howto" / f"{name}.rst" for name in ("api", "tokens", "from-bitbucket-auth")]
+WHOLE = [
+    DOCS / "howto" / f"{name}.rst"
+    for name in ("api", "tokens", "from-bitbucket-auth", "from-allauth", "from-social-auth")
+]
 #: In one line, or in parentheses.
 IMPORTS = re.compile(rf"^\s*from ({APP}[\w.]*) import (?:\(([^)]+)\)|([^(\n#]+))", re.MULTILINE)
 
