@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import crypto
 from .fields import SealedField
+from .indexes import PrefixIndex
 
 if TYPE_CHECKING:
     from .oauth.token import Token
@@ -62,6 +63,15 @@ class BitbucketAccount(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["instance", "uid"], name="bitbucket_auth_account_uid"),
             models.UniqueConstraint(fields=["instance", "account_id"], name="bitbucket_auth_account_account_id"),
+        ]
+        #: What the admin searches and filters by.
+        indexes: ClassVar[list[models.Index]] = [
+            PrefixIndex(fields=["username"], name="bitbucket_account_username"),
+            PrefixIndex(fields=["display_name"], name="bitbucket_account_display_name"),
+            PrefixIndex(fields=["email"], name="bitbucket_account_email"),
+            models.Index(fields=["uid"], name="bitbucket_account_uid"),
+            models.Index(fields=["account_id"], name="bitbucket_account_account_id"),
+            models.Index(fields=["provider", "id"], name="bitbucket_account_provider"),
         ]
 
     def __str__(self) -> str:
@@ -126,6 +136,7 @@ class BitbucketToken(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["account", "provider"], name="bitbucket_auth_token_account_provider"),
         ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["lost_at"], name="bitbucket_token_lost_at")]
 
     def __str__(self) -> str:
         return self.key

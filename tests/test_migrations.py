@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, models
 
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 
@@ -27,6 +27,26 @@ def test_migrate_works_on_the_database_that_is_asked() -> None:
     assert set(connections["default"].introspection.table_names()) >= TABLES
     call_command("migrate", "bitbucket_auth", database="other", verbosity=0)
     assert set(connections["other"].introspection.table_names()) >= TABLES
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_a_column_that_is_changed_on_sqlite_keeps_its_index() -> None:
+    """SQLite makes the table anew, by another name first."""
+    before, after = BitbucketAccount._meta.get_field("email"), models.EmailField(max_length=300)
+    after.set_attributes_from_name("email")
+    after.model = BitbucketAccount
+
+    def index() -> str:
+        with connections["other"].cursor() as cursor:
+            cursor.execute("SELECT sql FROM sqlite_master WHERE name = 'bitbucket_account_email'")
+            return str(cursor.fetchone()[0])
+
+    known = index()
+    assert known.endswith('ON "bitbucket_auth_bitbucketaccount" ("email" COLLATE NOCASE)')
+    for old, new in ((before, after), (after, before)):
+        with connections["other"].schema_editor() as editor:
+            editor.alter_field(BitbucketAccount, old, new)
+        assert index() == known
 
 
 @pytest.mark.django_db(databases=["default", "other"])
