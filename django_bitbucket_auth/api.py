@@ -43,6 +43,22 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
         return _session(_Tokens(tokens.flight_for(provider, **arguments), force=force))
     if arguments:
         raise TypeError(f"get_session() takes {', '.join(sorted(arguments))} for the application only (who=None)")
+    return _session(_Tokens(*_stored(who, provider)))
+
+
+def renew(account: BitbucketAccount, provider: str) -> Token:
+    """Renew an account's stored token, though it may be good for a while yet: by the flight that sessions use.
+
+    Raises:
+        NotConnected, ConfigurationError: as ``get_session``.
+        BitbucketAuthError: what ``Flight.record`` raises.
+    """
+    way, record = _stored(account, provider)
+    return way.token(record.token)
+
+
+def _stored(who: Who, provider: str) -> tuple[Flight, Record]:
+    """A person's stored token, and the way to another. Raises what ``get_session`` raises."""
     configuration = conf.provider_settings(provider)
     row = _row(_person(who), provider)
     account = row.account if row else None
@@ -60,7 +76,7 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
     record = database.record_of(row)
     if not way.fits(record) or (record.grant == "oauth1") is not conversation.signs_requests:
         raise NotConnected(f"the token {row.key} can't be used for the provider {provider!r}: let the person sign in")
-    return _session(_Tokens(way, record))
+    return way, record
 
 
 def _person(who: Any) -> Any:

@@ -175,11 +175,7 @@ class BitbucketToken(models.Model):
         from .oauth.token import Token
 
         try:
-            # The key is bound into the ciphertext; that the row is the key's own has to be seen, too. A person's row
-            # that lost its account would be used whether the person is active or not.
-            if not self._has_its_own_key():
-                raise crypto.Unsealable
-            secrets = json.loads(crypto.unseal("token column", self.key, self.sealed))
+            secrets = self._secrets()
         except crypto.Unsealable:
             logger.warning(
                 "The token %s can't be decrypted: no configured key fits, or the row was altered. "
@@ -197,6 +193,30 @@ class BitbucketToken(models.Model):
             expires_at=aware(self.expires_at),
         )
         return token, tuple(secrets.get("asked", ()))
+
+    @sensitive_variables()
+    def holds(self) -> frozenset[str]:
+        """Which of ``access_token``, ``token_secret`` and ``refresh_token`` the ciphertext holds, and no word of them.
+
+        None if it can't be decrypted. That is not logged: lists of many rows ask, and use no token.
+
+        Raises:
+            ConfigurationError: ``BITBUCKET_AUTH_TOKEN_KEYS`` is wrong.
+        """
+        try:
+            secrets = self._secrets()
+        except crypto.Unsealable:
+            return frozenset()
+        return frozenset(name for name in ("access_token", "token_secret", "refresh_token") if secrets[name])
+
+    @sensitive_variables()
+    def _secrets(self) -> dict[str, Any]:
+        # The key is bound into the ciphertext; that the row is the key's own has to be seen, too. A person's row that
+        # lost its account would be used whether the person is active or not.
+        if not self._has_its_own_key():
+            raise crypto.Unsealable
+        secrets: dict[str, Any] = json.loads(crypto.unseal("token column", self.key, self.sealed))
+        return secrets
 
     def _has_its_own_key(self) -> bool:
         if self.account_id is None:
