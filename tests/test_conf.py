@@ -211,8 +211,9 @@ def test_what_is_given_is_a_copy() -> None:
 def test_setting_up_django_imports_nothing_slow() -> None:
     code = (
         "import sys; from django.conf import settings; "
-        "settings.configure(INSTALLED_APPS=['django.contrib.auth', 'django.contrib.contenttypes', "
-        "'django.contrib.sessions', 'django_bitbucket_auth'], SECRET_KEY='x', ROOT_URLCONF='none'); "
+        "settings.configure(INSTALLED_APPS=['django.contrib.admin', 'django.contrib.auth', "
+        "'django.contrib.contenttypes', 'django.contrib.messages', 'django.contrib.sessions', "
+        "'django_bitbucket_auth'], SECRET_KEY='x', ROOT_URLCONF='none'); "
         "import django; django.setup(); "
         "slow = {'requests', 'cryptography', 'environ', 'oauthlib', 'requests_oauthlib', 'urllib3'}; "
         "print('imported:', sorted(slow & {name.partition('.')[0] for name in sys.modules}))"
