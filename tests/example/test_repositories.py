@@ -14,7 +14,7 @@ from django_bitbucket_auth.api import get_session
 from django_bitbucket_auth.testing import BitbucketSimulator, Repository, Workspace, override_provider
 
 PAGE = "/repositories/"
-AGAIN = '<a class="button" href="/bitbucket/login/?next=/repositories/">'
+AGAIN = '<a class="button" href="/bitbucket/login/?next=%2Frepositories%2F" rel="nofollow">'
 
 Login = Callable[..., Any]
 
