@@ -18,16 +18,19 @@ from django.core import mail
 from django.core.management import call_command
 from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
+from django.urls import reverse
 from django.utils.log import AdminEmailHandler
 from steps import CALLBACK, attempts_of, code_for, come_back, start
+from stored import stored as stored_token
 from test_faults import JSON, LOST, TOKEN, USER, WORKS
 
-from django_bitbucket_auth import conf, views
+from django_bitbucket_auth import conf, tokens, views
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.bitbucket import Profile
 from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.oauth.grants import AuthorizationCode
+from django_bitbucket_auth.oauth.token import Token
 from django_bitbucket_auth.signals import verify
 from django_bitbucket_auth.testing import BitbucketSimulator, override_provider
 
@@ -133,6 +136,31 @@ def test_no_secret_appears_in_logs_mails_pages_database_or_sessions(
 
 
 @override_settings(ADMINS=ADMINS)
+def test_no_secret_appears_in_the_admin(
+    bitbucket: BitbucketSimulator, everything: io.StringIO, admin_client: Client
+) -> None:
+    account = stored_token(bitbucket).account
+    assert account is not None
+    token = Token(ACCESS, "CANARY-token-secret", REFRESH)
+    tokens.write(account, token, conf.provider_settings(), grant="authorization_code", using="default")
+    name, seen = "admin:bitbucket_auth_bitbucketaccount", ""
+    refresh = {"action": "refresh", "_selected_action": account.pk}
+    with override_provider("default", CLIENT_SECRET=SECRET, RETRIES=0):
+        for answer in ((400, '{"error": "invalid_grant"}'), (503, "down"), (200, "nonsense"), (200, json.dumps(TOKEN))):
+            bitbucket.heal()
+            bitbucket.answer("token", answer[0], headers=JSON, body=answer[1])
+            seen += admin_client.post(reverse(f"{name}_changelist"), refresh, follow=True).content.decode()
+    assert "invalid_grant" in seen and "503" in seen and "renewed" in seen
+    for view in ("change", "delete", "history"):
+        seen += admin_client.get(reverse(f"{name}_{view}", args=[account.pk])).content.decode()
+    forget = {**refresh, "action": "forget"}
+    seen += admin_client.post(reverse(f"{name}_changelist"), forget).content.decode()
+    seen += everything.getvalue() + mails() + stored()
+    secrets = (ACCESS, REFRESH, SECRET, "CANARY-token-secret", TOKEN["access_token"])
+    assert [secret for secret in secrets if str(secret) in seen] == []
+
+
+@override_settings(ADMINS=ADMINS)
 def test_a_crash_in_the_callback_mails_no_secret(bitbucket: BitbucketSimulator, everything: io.StringIO) -> None:
     client = Client(raise_request_exception=False)
     started = start(client)
@@ -162,8 +190,6 @@ def test_no_repr_shows_a_secret(bitbucket: BitbucketSimulator) -> None:
     with override_provider("default", CLIENT_SECRET=SECRET, PROXIES={"https": "http://u:CANARY-proxy@proxy:1"}):
         configuration = conf.provider_settings()
         provider = conf.provider(configuration)
-    from django_bitbucket_auth.tokens import Token
-
     token = Token(ACCESS, "CANARY-token-secret", REFRESH)
     things = [
         configuration,
