@@ -28,7 +28,7 @@ logger = logging.getLogger("django_bitbucket_auth")
 
 _FIELDSETS: tuple[Any, ...] = (
     (None, {"fields": ("user", "display_name", "username", "email", "email_verified", "profile", "avatar")}),
-    (_("Identity"), {"fields": ("provider", "instance", "uid", "account_id", "confirmed_at")}),
+    (_("Identity"), {"fields": ("provider", "instance", "uid", "account_id", "imported_from", "confirmed_at")}),
     (_("Access to Bitbucket"), {"fields": ("tokens", "scopes")}),
     (_("Times"), {"fields": ("created_at", "updated_at")}),
 )

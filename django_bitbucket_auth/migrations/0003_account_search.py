@@ -1,4 +1,3 @@
-from django.conf import settings
 from django.db import migrations, models
 
 from django_bitbucket_auth.indexes import PrefixIndex
@@ -6,8 +5,7 @@ from django_bitbucket_auth.indexes import PrefixIndex
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bitbucket_auth", "0001_initial"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+        ("bitbucket_auth", "0002_account_imported_from"),
     ]
 
     operations = [
