@@ -43,7 +43,7 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
     if not login.profile.uid:
         return _only_if_named(request, login, backend)
     database = router.db_for_write(BitbucketAccount)
-    account = _patiently(partial(find, login.profile, database))
+    account = patiently(partial(find, login.profile, database))
     if account is not None:
         recognition.check(account, login)
     answer = hooks.ask(request, login, account.user if account else None)
@@ -53,7 +53,7 @@ def sign_in(request: HttpRequest, login: BitbucketLogin, backend: BitbucketBacke
         if account is not None or refusal.reason != "email_taken":
             raise
         # Taken by whom? A simultaneous first login of this very person may have committed since we looked.
-        account = _patiently(partial(find, login.profile, database))
+        account = patiently(partial(find, login.profile, database))
         if account is None:
             raise
     return _settle(request, login, backend, database, account, answer)
@@ -89,17 +89,17 @@ def _settle(
     locked, known = False, account is not None
     lost: set[str] = set()
     for _ in range(users.MOST_NAMES + 1):
-        fields = _patiently(partial(_new_fields, login, backend, database, lost)) if user is None else {}
+        fields = patiently(partial(_new_fields, login, backend, database, lost)) if user is None else {}
         try:
-            return _write(request, login, backend, database, account, user, fields)
+            return write(request, login, backend, database, account, user, fields)
         except DatabaseError as error:
             fault = error
-        locked = _worth_another(fault, locked)
+        locked = worth_another(fault, locked)
         if known and isinstance(fault, IntegrityError):
-            raise _busy(fault)  # nobody was faster: a hook writes what can't be written
+            raise busy(fault)  # nobody was faster: a hook writes what can't be written
         # Somebody was faster, or in the way. Who, is asked by the identity alone: a user found by name or address here
         # would hand this person somebody else's account (CVE-2025-61783).
-        account = _patiently(partial(find, login.profile, database))
+        account = patiently(partial(find, login.profile, database))
         if account is not None:
             user = _owner(account, answer, login)
             check_active(user, backend)
@@ -149,7 +149,7 @@ def forget_tokens(profile: Profile) -> None:
     uids = [profile.uid]
     if profile.account_id is not None:
         uids.append(BitbucketAccount.placeholder_uid(profile.account_id))
-    _patiently(partial(tokens.forget, profile.instance, uids, profile.provider, using=database))
+    patiently(partial(tokens.forget, profile.instance, uids, profile.provider, using=database))
 
 
 def check_active(user: User | None, backend: BitbucketBackend) -> None:
@@ -162,13 +162,13 @@ def check_active(user: User | None, backend: BitbucketBackend) -> None:
         raise LoginRefused("", "inactive", cause=f"the user {user.pk} is inactive")
 
 
-def _worth_another(fault: DatabaseError, locked: bool) -> bool:
+def worth_another(fault: DatabaseError, locked: bool) -> bool:
     """Whether there has been a lock error by now. The second one, and what would fail again, ends the sign-in."""
     if isinstance(fault, IntegrityError):
         return locked
     if isinstance(fault, OperationalError) and not locked:
         return True
-    raise _busy(fault)
+    raise busy(fault)
 
 
 def _owner(account: BitbucketAccount, answer: User | None, login: BitbucketLogin) -> User:
@@ -215,7 +215,7 @@ def _name_taken(fields: dict[str, str], database: str) -> bool:
     return not users.named_by_email() and users.is_name(fields[users.model().USERNAME_FIELD], database)
 
 
-def _write(
+def write(
     request: HttpRequest,
     login: BitbucketLogin,
     backend: BitbucketBackend,
@@ -234,7 +234,7 @@ def _write(
         if account is None:
             account = BitbucketAccount(user=user, **columns)
             account.save(using=database, force_insert=True)
-            if not created and not user.has_usable_password():
+            if login.intent == "login" and not created and not user.has_usable_password():
                 user.save(using=database, update_fields=["password"])
         else:
             backend.update_user(request, user, login, account)
@@ -266,7 +266,7 @@ def _write(
     return user
 
 
-def _patiently(call: Callable[[], T]) -> T:
+def patiently(call: Callable[[], T]) -> T:
     """Call again, once, after a lock error or deadlock (on SQLite "database is locked")."""
     try:
         return call()
@@ -275,10 +275,10 @@ def _patiently(call: Callable[[], T]) -> T:
     try:
         return call()
     except OperationalError as error:
-        raise _busy(error) from None
+        raise busy(error) from None
 
 
-def _busy(error: DatabaseError) -> BitbucketUnavailable:
+def busy(error: DatabaseError) -> BitbucketUnavailable:
     return BitbucketUnavailable(f"the database refused the sign-in ({_first_line(error)})")
 
 

@@ -103,6 +103,14 @@ class BitbucketBackend(ModelBackend):
         user.save(using=router.db_for_write(type(user)))
         return user
 
+    def can_disconnect(self, request: HttpRequest, user: User, account: BitbucketAccount) -> bool:
+        """Whether ``user`` may give up ``account``, though it seems to be the last way to sign in.
+
+        Asked if no other account of a configured provider remains, and no password. Return ``True`` for people who have
+        another way, which this app doesn't know of.
+        """
+        return False
+
     def update_user(self, request: HttpRequest, user: User, login: BitbucketLogin, account: BitbucketAccount) -> None:
         """Refresh the fields of ``UPDATE_USERS`` that still hold what Bitbucket gave last, as ``account`` has it.
 

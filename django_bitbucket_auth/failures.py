@@ -17,7 +17,7 @@ from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from . import conf, navigation, pages
+from . import conf, navigation, pages, phrases
 from .exceptions import BitbucketAuthError, BitbucketUnavailable, ConfigurationError, LoginRefused, StateError
 from .signals import login_refused
 
@@ -163,6 +163,15 @@ REASONS: dict[str, Reason] = {
         ),
         again=False,
     ),
+    "connect_mismatch": Reason(
+        400,
+        logging.WARNING,
+        _("The account was not connected"),
+        _(
+            "It has to be connected by the same person from beginning to end. You signed out or changed your password "
+            "in between, or somebody else had begun. Please sign in, and connect the account again."
+        ),
+    ),
     "client_refused": Reason(
         502,
         logging.ERROR,
@@ -221,18 +230,22 @@ def answer(
     alias: str,
     next_url: str = "",
     configuration: conf.ProviderSettings | None = None,
+    intent: str = "login",
 ) -> HttpResponse:
-    """Answer a failed sign-in: one log line, one signal, and the error page or ``FAILURE_URL``.
+    """Answer a failed sign-in, or a failed connect: one log line, one signal, and the error page or ``FAILURE_URL``.
 
     ``configuration`` is ``None`` where the settings themselves are at fault.
     """
     code, reason = _reason(error)
+    connects = intent == "connect"
+    title, words = phrases.CONNECTING.get(code if connects else "", (reason.title, reason.message))
     status = 400 if isinstance(error, StateError) else reason.status
     trail = "BB-" + "".join(secrets.choice(_TRAIL) for _ in range(4))
     # `%s` of an error of ours holds no secret, and Bitbucket's words only as `%r`: they can't forge a second line.
     logger.log(
         reason.level,
-        "Sign-in failed: %s (trail %s, provider %s, status %s): %s",
+        "%s failed: %s (trail %s, provider %s, status %s): %s",
+        "Connecting" if connects else "Sign-in",
         code,
         trail,
         alias,
@@ -241,7 +254,7 @@ def answer(
         extra={"reason": code, "trail": trail, "provider": alias, "status": status},
     )
     login_refused.send_robust(sender=type(error), request=request, provider=alias, reason=code, trail=trail)
-    message = str((error.message if isinstance(error, LoginRefused) else "") or reason.message)
+    message = str((error.message if isinstance(error, LoginRefused) else "") or words)
     response: HttpResponse
     if url := _failure_url(configuration, code, trail):
         messages.error(request, f"{message} ({trail})", fail_silently=True)
@@ -249,10 +262,12 @@ def answer(
     else:
         context = {
             "reason": code,
-            "title": reason.title,
+            "title": title,
             "message": message,
             "trail": trail,
-            "login_url": _login_url(alias, next_url) if reason.again else None,
+            # Whoever connects is signed in, and goes back to where that began.
+            "login_url": _url("login", alias, next_url) if reason.again and not connects else None,
+            "connections_url": _url("connections") if connects else None,
             "detail": str(error) if settings.DEBUG and code in _TECHNICAL else "",
         }
         response = pages.page(request, "error", context, status)
@@ -280,8 +295,8 @@ def _failure_url(configuration: conf.ProviderSettings | None, code: str, trail: 
     return urlunsplit(parts._replace(query=query))
 
 
-def _login_url(alias: str, next_url: str) -> str | None:
+def _url(view: str, alias: str = conf.DEFAULT_ALIAS, next_url: str = "") -> str | None:
     try:
-        return navigation.url_of("login", alias, next_url)
+        return navigation.url_of(view, alias, next_url)
     except ConfigurationError:
         return None

@@ -101,8 +101,8 @@ def redirect_uri(request: HttpRequest, configuration: ProviderSettings) -> str:
     return configured or request.build_absolute_uri(url_of("callback", configuration.alias))
 
 
-def other_host(request: HttpRequest, configuration: ProviderSettings, next_url: str) -> str | None:
-    """Where to start the sign-in if not here: the host of ``CALLBACK_URL``, whose cookie the callback will look for.
+def other_host(request: HttpRequest, configuration: ProviderSettings, next_url: str, view: str = "login") -> str | None:
+    """Where to start if not here: the host of ``CALLBACK_URL``, whose cookie the callback will look for.
 
     Raises:
         ConfigurationError: we sent the browser to that host already, and the request still names another one.
@@ -118,7 +118,7 @@ def other_host(request: HttpRequest, configuration: ProviderSettings, next_url: 
             "pass the Host header on, or set USE_X_FORWARDED_HOST."
         )
     query: dict[str, Any] = {"next": next_url, HOP: 1} if next_url else {HOP: 1}
-    return f"{wanted.scheme}://{wanted.netloc}{url_of('login', configuration.alias)}?{urlencode(query)}"
+    return f"{wanted.scheme}://{wanted.netloc}{url_of(view, configuration.alias)}?{urlencode(query)}"
 
 
 def is_deliberate(request: HttpRequest) -> bool:

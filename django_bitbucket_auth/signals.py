@@ -35,12 +35,16 @@ class VerifySignal(Signal):
 
 
 #: Sent once per sign-in, after policy and before any write, with ``request``, ``provider`` (the alias), ``profile``,
-#: ``token``, ``intent`` (``"login"``) and ``user`` (whom this account belongs to, or ``None``). Answers: a user → sign
-#: in as this one; ``None`` → no opinion; ``False`` or ``raise LoginRefused("why")`` → refused; anything else refuses.
+#: ``token``, ``intent`` (``"login"`` or ``"connect"``) and ``user`` (whom this account belongs to, or ``None``; on
+#: connect, the person connecting). Answers: a user → sign in as this one (on connect: refused, unless it is the same);
+#: ``None`` → no opinion; ``False`` or ``raise LoginRefused("why")`` → refused; anything else refuses.
 verify = VerifySignal()
 
 #: A Bitbucket account now belongs to a user: ``request``, ``user``, ``account``, ``created`` (whether the user is new).
 account_connected = Signal()
+
+#: A person has given up an account: ``request``, ``user``, ``account`` (deleted by now, along with its tokens).
+account_disconnected = Signal()
 
 #: A stored token was renewed: ``key``, ``provider``, ``account`` (``None`` for a token that isn't an account's). The
 #: sender is the store's class.
@@ -50,5 +54,6 @@ token_refreshed = Signal()
 #: person has to sign in again, and may be told so.
 reauthentication_required = Signal()
 
-#: A sign-in failed: ``request``, ``provider``, ``reason`` (a reason code), ``trail`` (as on the page and in the log).
+#: A sign-in failed, or connecting an account: ``request``, ``provider``, ``reason`` (a reason code), ``trail`` (as on
+#: the page and in the log).
 login_refused = Signal()

@@ -46,6 +46,9 @@ class LoginState:
     #: OAuth 1.0a's, whose request token picks the attempt in place of the state.
     request_token: str = field(default="", repr=False)
     request_secret: str = field(default="", repr=False)
+    #: Of an intent to connect: who began it (the primary key as text), and a hash that changes with the password.
+    user: str = ""
+    session_hash: str = field(default="", repr=False)
 
     @property
     def pick(self) -> str:
@@ -68,19 +71,23 @@ def secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def new(provider: Provider, state: str, beginning: Beginning, next_url: str) -> LoginState:
-    """A login that is started now."""
+def new(
+    provider: Provider, state: str, beginning: Beginning, next_url: str, user: str = "", session_hash: str = ""
+) -> LoginState:
+    """A login that is started now; with a ``user``, one that connects an account to this one."""
     return LoginState(
         state=state,
         provider=provider.configuration.alias,
         fingerprint=fingerprint(provider),
         redirect_uri=beginning.redirect_uri,
-        intent="login",
+        intent="connect" if user else "login",
         next=next_url,
         verifier=beginning.verifier,
         started=time.time(),
         request_token=beginning.request_token,
         request_secret=beginning.request_secret,
+        user=user,
+        session_hash=session_hash,
     )
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.translation import gettext as _
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
-from . import accounts, backends, conf, failures, hooks, kinds, navigation, pages, policies, state
+from . import accounts, backends, conf, connecting, failures, hooks, navigation, pages, policies, starting, state
 from .bitbucket import Provider
 from .bitbucket.responses import authorization_error, problem_error
 from .exceptions import (
@@ -27,13 +27,10 @@ from .exceptions import (
     OAuthError,
     StateError,
 )
-from .oauth import urls
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-#: Most seconds that Bitbucket is waited for to begin a sign-in.
-BEGINNING = 6
 #: What a browser adds to the callback's path when we sent it there again for its strict cookie.
 AGAIN = "again"
 
@@ -49,7 +46,7 @@ def login(request: HttpRequest, alias: str | None = None) -> HttpResponse:
     if alias is None and conf.DEFAULT_ALIAS not in conf.aliases() and conf.aliases():
         return _choice(request)
     alias = alias or conf.DEFAULT_ALIAS
-    _known_or_404(alias)
+    starting.known_or_404(alias)
     asked = request.POST if request.method == "POST" else request.GET
     next_url = navigation.safe_next(request, asked.get("next"))
     configuration = None
@@ -66,11 +63,11 @@ def login(request: HttpRequest, alias: str | None = None) -> HttpResponse:
 @require_GET
 @sensitive_variables()
 def callback(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpResponse:
-    """Finish a sign-in with what Bitbucket sent the browser back with (RFC 6749, 4.1.2).
+    """Finish what was begun, with what Bitbucket sent the browser back with (RFC 6749, 4.1.2).
 
     GET only: mail scanners and link previews send HEAD, which must not spend the code.
     """
-    _known_or_404(alias)
+    starting.known_or_404(alias)
     answer = _Answer.take(request)
     configuration, home = None, ""
     try:
@@ -79,20 +76,31 @@ def callback(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpRespo
         provider = conf.provider(configuration)
         path, backend = backends.installed()
         attempt = _attempt(request, provider, configuration, answer)
+        connects = attempt.intent == "connect"
+        person = connecting.present(request) if connects else None
+        home = navigation.url_of("connections", conf.DEFAULT_ALIAS) if connects else home
     except BitbucketAuthError as error:
         return _failed(request, error, alias, answer, configuration, home)
+    if connects and person is None and _may_be_strict(request):
+        # The session decides whose account it becomes, and wasn't sent with a step that Bitbucket began. It comes with
+        # one more step of our own, to which the answer goes along; nothing is spent before.
+        return pages.forward(request, f"{request.path}?{answer.once_more()}")
     try:
         state.spend(attempt, configuration.state_max_age)
+        if connects:
+            person = connecting.check_person(person, attempt, backend)
         login = _redeem(provider, configuration, attempt, answer)
-        user = backend.authenticate(request, bitbucket_login=login)
         try:
-            _open_session(request, user, path)
+            if person is not None:
+                connecting.connect(request, login, person, backend)
+            else:
+                _open_session(request, backend.authenticate(request, bitbucket_login=login), path)
         finally:
             for tell in login.after:
                 tell()
         response = _onward(request, navigation.safe_next(request, attempt.next) or home)
     except BitbucketAuthError as error:
-        response = _failed(request, error, alias, answer, configuration, home, attempt.next)
+        response = _failed(request, error, alias, answer, configuration, home, attempt)
     state.forget(request, response, attempt)
     return response
 
@@ -123,6 +131,11 @@ class _Answer:
             request.META[name] = request.get_full_path()
         return found
 
+    def once_more(self) -> str:
+        """The query that brings the same answer once more, marked as such."""
+        found = {name: value for name in self.__slots__ if (value := getattr(self, name))}
+        return urlencode({**found, AGAIN: 1})
+
     def stray_denial(self) -> OAuthError | None:
         """The person said no, but it isn't said to which sign-in: what comes with a denial isn't documented."""
         if self.error == "access_denied" and not self.state:
@@ -145,15 +158,7 @@ def _start(request: HttpRequest, configuration: conf.ProviderSettings, next_url:
         return _button(request, configuration, next_url)
     if elsewhere:
         return pages.forward(request, elsewhere) if posted else HttpResponseRedirect(elsewhere)
-    # By OAuth 1.0a Bitbucket is asked before anybody has proved anything: nobody is to hold a worker for long by that.
-    hasty = replace(configuration, deadline=min(configuration.deadline, BEGINNING))
-    provider, secret = conf.provider(hasty), state.secret()
-    beginning = provider.begin(redirect_uri, secret, pkce=configuration.pkce)
-    attempt = state.new(provider, secret, beginning, next_url)
-    url = beginning.url
-    response = pages.forward(request, url, _("Taking you to Bitbucket.")) if posted else HttpResponseRedirect(url)
-    state.remember(request, response, attempt, configuration.state_max_age)
-    return response
+    return starting.depart(request, configuration, redirect_uri, next_url)
 
 
 def _button(request: HttpRequest, configuration: conf.ProviderSettings, next_url: str) -> HttpResponse:
@@ -184,13 +189,7 @@ def _choice(request: HttpRequest) -> HttpResponse:
 
 
 def _offer(configuration: conf.ProviderSettings) -> dict[str, str]:
-    # Where the browser goes: to this server, Bitbucket may have another name.
-    authorize = configuration.endpoints.get("authorize")
-    return {
-        "login_url": navigation.url_of("login", configuration.alias),
-        "provider_name": kinds.provider_class(configuration.kind).name,
-        "place": urls.host(authorize) if authorize else urls.address(configuration.base_url),
-    }
+    return {"login_url": navigation.url_of("login", configuration.alias), **starting.place(configuration)}
 
 
 def _attempt(
@@ -198,11 +197,8 @@ def _attempt(
 ) -> state.LoginState:
     """The started login that the answer belongs to: this browser's, fresh, of this provider, for this client."""
     attempt = state.find(request, getattr(answer, provider.picks), answer.state)
-    if (attempt.provider, attempt.fingerprint, attempt.intent) != (
-        configuration.alias,
-        state.fingerprint(provider),
-        "login",
-    ):
+    expected = (configuration.alias, state.fingerprint(provider))
+    if (attempt.provider, attempt.fingerprint) != expected or attempt.intent not in ("login", "connect"):
         raise StateError("the sign-in was started at another provider, or its settings have changed", "state_mismatch")
     state.check_age(attempt, configuration.state_max_age)
     return attempt
@@ -253,18 +249,19 @@ def _failed(
     answer: _Answer,
     configuration: conf.ProviderSettings | None,
     home: str,
-    next_url: str = "",
+    attempt: state.LoginState | None = None,
 ) -> HttpResponse:
     """Answer a failed callback, kindly to those who only pressed "back" after they had signed in."""
     if isinstance(error, StateError) and error.reason in ("state_missing", "state_reused"):
         if _is_signed_in(request):
             return HttpResponseRedirect(home)
-        if _strict() and AGAIN not in request.GET and request.headers.get("Sec-Fetch-Site") != "same-origin":
+        if _may_be_strict(request):
             # A strict session cookie isn't sent with a step that Bitbucket began. One more step of our own shows
             # whether this person is signed in; it carries no answer, so nothing can be spent, and happens once.
             return pages.forward(request, f"{request.path}?{AGAIN}=1")
         error = answer.stray_denial() or error
-    return failures.answer(request, error, alias, next_url, configuration)
+    next_url, intent = (attempt.next, attempt.intent) if attempt else ("", "login")
+    return failures.answer(request, error, alias, next_url, configuration, intent)
 
 
 def _is_signed_in(request: HttpRequest) -> bool:
@@ -278,11 +275,10 @@ def _onward(request: HttpRequest, url: str) -> HttpResponse:
     return pages.forward(request, url) if _strict() else HttpResponseRedirect(url)
 
 
+def _may_be_strict(request: HttpRequest) -> bool:
+    """Whether a session may be there that wasn't sent, and it wasn't looked for yet."""
+    return _strict() and AGAIN not in request.GET and request.headers.get("Sec-Fetch-Site") != "same-origin"
+
+
 def _strict() -> bool:
     return str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict"
-
-
-def _known_or_404(alias: str) -> None:
-    # A setting that is no dictionary has no aliases: then every page says "misconfigured".
-    if alias not in conf.aliases() and isinstance(getattr(settings, "BITBUCKET_AUTH", {}) or {}, dict):
-        raise Http404(f"BITBUCKET_AUTH has no provider {alias!r}")

@@ -20,6 +20,7 @@ from django_bitbucket_auth.testing import BitbucketSimulator, SimulatorRequest
 TYPED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 SENT_BACK = {**TYPED, "Sec-Fetch-Site": "cross-site"}
 LOGIN, CALLBACK = "/bitbucket/login/", "/bitbucket/callback/"
+CONNECT, DISCONNECT, CONNECTIONS = "/bitbucket/connect/", "/bitbucket/disconnect/", "/bitbucket/connections/"
 
 
 @dataclass
@@ -43,6 +44,13 @@ def start(client: Client, path: str = LOGIN, *, secure: bool = False, **query: A
     response = client.get(path, query, headers=TYPED, secure=secure)
     assert response.status_code == 302, response.content
     return Started(response.headers["Location"], response)
+
+
+def begin_connecting(client: Client, path: str = CONNECT, **form: Any) -> Started:
+    """Press the button that connects an account; the page that comes leads to Bitbucket."""
+    response = client.post(path, form)
+    assert response.status_code == 200, response.content
+    return Started(response.headers["Refresh"].partition("url=")[2], response)
 
 
 def code_for(simulator: BitbucketSimulator, started: Started, person: str = "jane") -> str:
@@ -76,6 +84,15 @@ def reason_of(response: HttpResponseBase) -> str:
     """The reason code on the error page."""
     html = getattr(response, "content", b"").decode()
     return html.partition('data-reason="')[2].partition('"')[0]
+
+
+def connect(client: Client, simulator: BitbucketSimulator, person: str = "jane", alias: str = "") -> Any:
+    """All of it: the response of the callback."""
+    place = f"/bitbucket/{alias}/" if alias else "/bitbucket/"
+    started = begin_connecting(client, f"{place}connect/")
+    if simulator.kind.endswith("oauth1"):
+        return come_back(client, f"{place}callback/", **signed_answer(simulator, started, person))
+    return come_back(client, f"{place}callback/", code=code_for(simulator, started, person), state=started.state)
 
 
 def attempts_of(client: Client) -> list[str]:
