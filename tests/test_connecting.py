@@ -633,6 +633,18 @@ def test_the_second_lock_error_is_unavailable_and_leaves_nothing(bitbucket: Bitb
     assert not BitbucketAccount.objects.exists()
 
 
+def test_what_was_undone_is_not_told_of(
+    bitbucket: BitbucketSimulator, client: Client, django_capture_on_commit_callbacks: Any
+) -> None:
+    def nothing() -> None: ...
+
+    # The inner transaction ends well, the outer one doesn't.
+    acts = [nothing, raising(IntegrityError("at the end"))]
+    with django_capture_on_commit_callbacks() as told, interfering(acts, "RELEASE SAVEPOINT", ""):
+        assert connect(client, bitbucket).status_code == 302
+    assert len(told) == 1 and acts == []
+
+
 def test_what_can_never_be_written_ends(bitbucket: BitbucketSimulator, client: Client) -> None:
     with interfering([raising(IntegrityError("never"))] * 3):
         response = connect(client, bitbucket)
@@ -648,9 +660,8 @@ def test_who_was_faster_is_looked_at_anew(
     instance = bitbucket.url.partition("//")[2]
 
     def rival(**kwargs: Any) -> None:
-        if not BitbucketAccount.objects.exists():
-            owner = User.objects.get(username=whose)
-            BitbucketAccount.objects.create(user=owner, provider="default", instance=instance, uid=person.uuid)
+        owner = User.objects.get(username=whose)
+        BitbucketAccount.objects.create(user=owner, provider="default", instance=instance, uid=person.uuid)
 
     heard: list[Any] = []
     with verified_by(rival), listening(account_connected, lambda **told: heard.append(told)):
