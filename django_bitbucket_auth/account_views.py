@@ -6,10 +6,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError, router
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
 from django.utils.http import urlencode
 from django.utils.timesince import timeuntil
 from django.utils.translation import gettext as _
@@ -131,11 +134,19 @@ def _page(request: HttpRequest, person: User, backend: BitbucketBackend, notice:
         }
         for account in mine
     ]
-    context = {"accounts": shown, "providers": _providers(request), "notice": notice}
+    context = {"accounts": shown, "providers": _providers(request), "notice": notice, "home_url": _home()}
     response = pages.page(request, "connections", context, 403 if notice else 200)
     # The forms' POST needs its origin: from a `no-referrer` page it is "null", which Django's CSRF check refuses.
     response.headers["Referrer-Policy"] = "same-origin"
     return response
+
+
+def _home() -> str:
+    """Where people go who have signed in; empty if that leads nowhere, which is no reason not to show the page."""
+    try:
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    except NoReverseMatch:
+        return ""
 
 
 def _described(account: BitbucketAccount, known: set[str]) -> dict[str, Any]:

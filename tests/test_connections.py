@@ -167,6 +167,12 @@ def test_names_are_shown_as_they_are(client: Client) -> None:
     assert f'href="https://bitbucket.org/jane/" rel="noreferrer">{BitbucketAccount.objects.get().uid}</a>' in html
 
 
+def test_it_leads_back_to_the_site(client: Client, settings: Any) -> None:
+    for wanted, path in (("private", "/private/"), ("nowhere", "")):
+        settings.LOGIN_REDIRECT_URL = wanted
+        assert re.findall(r'href="([^"]+)">Back to the site', page(client)) == [path] * bool(path)
+
+
 def test_large_numbers_are_no_prose(client: Client) -> None:
     BitbucketToken.objects.all().delete()
     BitbucketAccount.objects.update(id=1234567)

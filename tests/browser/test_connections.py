@@ -4,7 +4,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from browser.person import CALLBACK, Person
+from browser.person import CALLBACK, PROFILE, Person
 from browser.several import Several
 from browser.test_looks import DESKTOP, MEASURE, PHONE, emulate
 from selenium.webdriver.common.by import By
@@ -78,16 +78,22 @@ def test_accounts_of_three_bitbuckets_are_connected_shown_and_given_up(several: 
 def test_who_connects_a_second_account_of_the_same_bitbucket_stays_signed_in(either_person: Person) -> None:
     """With strict cookies too, which the way back from Bitbucket doesn't carry."""
     either_person.sign_in()
-    either_person.go(CONNECTIONS)
+    either_person.browser.click("Connected accounts")
+    either_person.arrives(CONNECTIONS)
     before = either_person.redeemed()
     press_connect(either_person)
     either_person.allow("unconfirmed")
     either_person.arrives(CONNECTIONS)
-    assert len(names(either_person)) == 2
+    assert names(either_person) == ["Jane Doe", "Max Newcomer"]
     assert either_person.redeemed() == before + 1
     assert either_person.browser.attempts() == []
-    either_person.go("/profile/")
+    either_person.browser.click("Back to the site")
+    either_person.arrives(PROFILE)
     assert either_person.browser.find("h1").text == "Jane Doe"
+    # The site has other guests after this.
+    either_person.go(CONNECTIONS)
+    either_person.browser.press(By.XPATH, "//li[contains(., 'Max Newcomer')]//button")
+    either_person.browser.until(lambda driver: names(either_person) == ["Jane Doe"], "Max is given up")
 
 
 def test_who_denies_is_told_that_nothing_was_connected_and_goes_back(person: Person) -> None:
