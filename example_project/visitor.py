@@ -127,10 +127,10 @@ class Browser:
                 return self._go("GET", urljoin(page.url, href), page.url)
         raise LookupError(f"{page.url} has no link “{label}”: {[text for text, _ in page.links]}")
 
-    def press(self, label: str) -> Page:
-        """Press the button that reads ``label``, or has that name or value."""
+    def press(self, label: str, *, last: bool = False) -> Page:
+        """Press the first button, or the one in the last form, that reads ``label``, or has that name or value."""
         page = self._current()
-        for form in page.forms:
+        for form in page.forms[::-1] if last else page.forms:
             for name, value, text in form.buttons:
                 if label not in (text, name, value):
                     continue

@@ -15,6 +15,8 @@ from visitor import Browser, Page
 
 # The usual case among the simulator's people.
 PERSON, NAME, EMAIL = "jane", "Jane Doe", "jane@example.com"
+# Lends her an account.
+OTHER, OTHER_NAME = "unconfirmed", "Max Newcomer"
 PROJECT, REPOSITORY = "acme", "Web shop"
 
 #: Runs the scheduled job.
@@ -56,6 +58,7 @@ class Walk:
             self.run_the_job()
         else:
             say("  - No scheduled job: in OAuth 1.0a an application has no token of its own")
+        self.connect_another()
         self.leave()
         self.deny()
         return person
@@ -140,8 +143,33 @@ class Walk:
             say(f"  ✓ The scheduled job reports on {self.kind.project}; its {run} run {kept}")
             say(f"      {' → '.join(made)}")
 
+    def connect_another(self) -> None:
+        """One more account for a while; and that the last one stays."""
+        self.browser.type(f"{self.site}/profile/")
+        page = self.browser.click("Connected accounts")
+        expect(page, page.status == 200 and NAME in page.text and OTHER_NAME not in page.text, f"{NAME}'s one account")
+        done("Her connected accounts are listed: it is one", page)
+
+        page = self.browser.press(f"Connect Bitbucket {self.simulator.partition('//')[2]}")
+        self.expect_consent(page)
+        done("The button that connects another leads to Bitbucket", page)
+
+        page = self.browser.press(OTHER)
+        expect(page, page.status == 200 and page.path == "/bitbucket/connections/", "the accounts")
+        expect(page, NAME in page.text and OTHER_NAME in page.text, "both of them")
+        done(f"{OTHER_NAME}'s account is hers as well", page)
+
+        page = self.browser.press("Disconnect", last=True)
+        expect(page, page.status == 200 and NAME in page.text and OTHER_NAME not in page.text, "one account")
+        done("She gives it up", page)
+
+        page = self.browser.press("Disconnect")
+        expect(page, page.status == 403 and "stays connected" in page.text and NAME in page.text, "a refusal with 403")
+        done("Her own, by which she signs in, stays; only its tokens are gone", page)
+
     def leave(self) -> None:
         """Sign out."""
+        self.browser.type(f"{self.site}/profile/")
         page = self.browser.press("Sign out")
         expect(page, page.status == 200 and page.url == f"{self.site}/", "the home page")
         expect(page, "Sign in with Bitbucket" in page.text, "an offer to sign in")

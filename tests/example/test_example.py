@@ -70,7 +70,7 @@ def free_ports() -> list[int]:
 def test_the_check_signs_in_as_a_browser_would_and_leaves_nothing_running() -> None:
     done = run("run.py", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 15
+    assert done.stdout.count("✓") == 20
     assert "✗" not in done.stdout
     assert re.search(r"^ +Name +Jane Doe$", done.stdout, re.MULTILINE)
     assert re.search(r"^ +E-mail +jane@example\.com confirmed$", done.stdout, re.MULTILINE)
@@ -192,7 +192,7 @@ def test_the_check_plays_another_kind_on_a_database_that_is_named_and_leaves_not
     file = tmp_path / "named.sqlite3"
     done = run("run.py", "--check", "--provider", "data-center-oauth1", DATABASE_URL=f"sqlite:///{file}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (done.stdout.count("✓"), "✗" in done.stdout) == (12, False)
+    assert (done.stdout.count("✓"), "✗" in done.stdout) == (17, False)
     assert re.search(r"^ +Bitbucket user name +jane\.doe@example\.com$", done.stdout, re.MULTILINE)
     assert [listens(port) for port in addresses(done.stdout)] == [False, False]
     with closing(sqlite3.connect(file)) as database:

@@ -47,7 +47,7 @@ def test_with_each_kind_a_person_signs_in_uses_the_api_is_refused_and_comes_back
     said = capsys.readouterr().out
     assert (person["Name"], person["E-mail"]) == ("Jane Doe", f"jane@example.com {kind.address}")
     # What a kind hasn't got is no step that was done.
-    assert (said.count("✓"), said.count("  - ")) == ((12, 2) if kind.is_oauth1 else (15, 0))
+    assert (said.count("✓"), said.count("  - ")) == ((17, 2) if kind.is_oauth1 else (20, 0))
 
 
 # -- how it is set up --------------------------------------------------------------------------------------------------
