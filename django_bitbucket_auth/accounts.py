@@ -16,8 +16,9 @@ from django.db import DatabaseError, IntegrityError, OperationalError, router, t
 from django.db.models import Q
 from django.http import HttpRequest
 
-from . import hooks, recognition, tokens, users
+from . import groups, hooks, recognition, tokens, users
 from .bitbucket import Profile
+from .conf import ProviderSettings
 from .exceptions import BitbucketUnavailable, ConfigurationError, LoginRefused, ProfileError
 from .hooks import BitbucketLogin
 from .models import BitbucketAccount
@@ -143,13 +144,25 @@ def find(profile: Profile, database: str) -> BitbucketAccount | None:
     return account
 
 
-def forget_tokens(profile: Profile) -> None:
-    """Delete the tokens of a person who certainly is no member any more: they must not outlive the membership."""
-    database = router.db_for_write(BitbucketAccount)
-    uids = [profile.uid]
-    if profile.account_id is not None:
-        uids.append(BitbucketAccount.placeholder_uid(profile.account_id))
-    patiently(partial(tokens.forget, profile.instance, uids, profile.provider, using=database))
+def expel(who: Profile | BitbucketAccount, configuration: ProviderSettings) -> None:
+    """Take the stored tokens and the managed groups from a person who certainly may not come in any more.
+
+    Neither must outlive the membership that they came with.
+    """
+    uids = [who.uid]
+    if who.account_id is not None:
+        uids.append(BitbucketAccount.placeholder_uid(who.account_id))
+    patiently(partial(_expel, who.instance, uids, configuration, router.db_for_write(BitbucketAccount)))
+
+
+def _expel(instance: str, uids: list[str], configuration: ProviderSettings, database: str) -> None:
+    with transaction.atomic(using=database):
+        tokens.forget(instance, uids, configuration.alias, using=database)
+        rows = BitbucketAccount.objects.using(database).select_related("user").filter(instance=instance, uid__in=uids)
+        for account in rows if configuration.groups else ():
+            # Compared again here: a collation may take one id for another.
+            if account.instance == instance and account.uid in uids:
+                groups.sync(account.user, configuration.groups, (), database)
 
 
 def check_active(user: User | None, backend: BitbucketBackend) -> None:
@@ -243,6 +256,8 @@ def write(
                 for name in changed:
                     setattr(account, name, columns[name])
                 account.save(using=database, update_fields=[*changed, "updated_at"])
+        if login.intent == "login":
+            groups.sync(user, login.configuration.groups, login.groups, database)
         if login.configuration.store_tokens:
             tokens.write(
                 account,

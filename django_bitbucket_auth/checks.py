@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,12 +94,13 @@ def _doors(alias: str) -> Iterator[Problem]:
             f"{where} has no WORKSPACES: anybody with a Bitbucket account can sign in.",
             "List the workspaces whose members may come in, or say that you mean everybody: WORKSPACES=['*'].",
         )
-    if slugs := [name for name in workspaces if name != "*" and not name.startswith("{")]:
-        yield Problem(
-            "W003",
-            f"{where}['WORKSPACES'] names {', '.join(map(repr, slugs))} by slug, which can be renamed and taken over.",
-            "Use the uuid in braces; the documentation says how to find it (Limit sign-in to a workspace).",
-        )
+    for key, names in (("WORKSPACES", workspaces), ("GROUPS", _workspaces_of_groups(given))):
+        if slugs := [name for name in names if name != "*" and not name.startswith("{")]:
+            yield Problem(
+                "W003",
+                f"{where}[{key!r}] names {', '.join(map(repr, slugs))} by slug, which can be renamed and taken over.",
+                "Use the uuid in braces; the documentation says how to find it (Limit sign-in to a workspace).",
+            )
     if _loopback(alias):
         yield _loopback_problem("W004", alias)
     spoken = _addresses(alias, "CALLBACK_URL")
@@ -115,6 +116,11 @@ def _doors(alias: str) -> Iterator[Problem]:
             f"{where} signs in by OAuth 1.0a, which bitbucket.org has not taken since early 2026.",
             "Use KIND='cloud': the same consumer is an OAuth 2.0 client once it has a callback URL.",
         )
+
+
+def _workspaces_of_groups(given: Mapping[str, Any]) -> list[str]:
+    listed = validators.normal("GROUPS", given.get("GROUPS", {})).values()
+    return sorted({validators.split_entry(entry)[0] for entries in listed for entry in entries})
 
 
 def _addresses(alias: str, *more: str) -> list[str]:
@@ -144,6 +150,7 @@ def check_project(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         *map(_error, _callback_urls()),
         *map(_error, _instances()),
         *map(_error, _places()),
+        *map(_error, _user_groups()),
         *map(_warning, _languages()),
         *map(_warning, _cache()),
         *map(_warning, _user_model()),
@@ -240,6 +247,20 @@ def _places() -> Iterator[Problem]:
                     f"BITBUCKET_AUTH[{alias!r}][{name!r}] is {wanted!r}, which leads nowhere.",
                     "Use a path such as /welcome/, or the name of one of the project's URLs.",
                 )
+
+
+def _user_groups() -> Iterator[Problem]:
+    from . import groups
+
+    if groups.group_model() is not None:
+        return
+    for alias in conf.aliases():
+        if not any(conf.problems(alias)) and conf.given(alias).get("GROUPS"):
+            yield Problem(
+                "E023",
+                f"BITBUCKET_AUTH[{alias!r}] has GROUPS, and the user model has no groups.",
+                "Derive the user model from PermissionsMixin, or remove GROUPS.",
+            )
 
 
 def _languages() -> Iterator[Problem]:

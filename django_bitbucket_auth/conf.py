@@ -48,6 +48,8 @@ class ProviderSettings:
     fetch_emails: bool = True
     trust_emails: bool | tuple[str, ...] = False
     workspaces: tuple[str, ...] = ()
+    recheck: int | None = None
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     create_users: bool = True
     link_by_email: bool | str | Callable[..., object] = False
     update_users: tuple[str, ...] = ("first_name", "last_name", "email")
@@ -69,6 +71,17 @@ class ProviderSettings:
     def required_workspaces(self) -> tuple[str, ...]:
         """The workspaces of which one must vouch; none where everybody is meant."""
         return () if self.workspaces == ("*",) else self.workspaces
+
+    @property
+    def asked_workspaces(self) -> tuple[str, ...]:
+        """The workspaces that a sign-in asks about, each once: the required ones, and those that ``GROUPS`` names."""
+        found: dict[str, str] = {}
+        for name in (
+            *self.required_workspaces,
+            *(validators.split_entry(entry)[0] for entries in self.groups.values() for entry in entries),
+        ):
+            found.setdefault(name.lower(), name)
+        return tuple(found.values())
 
 
 def aliases() -> tuple[str, ...]:
@@ -163,8 +176,21 @@ def problems(alias: str) -> Iterator[Problem]:
     if not isinstance(keys, dict):
         yield Problem("E001", f"BITBUCKET_AUTH[{alias!r}] isn't a dictionary.", "Give its settings as a dictionary.")
         return
-    wrong = list(validators.check(keys, f"BITBUCKET_AUTH[{alias!r}]"))
-    yield from wrong or kinds.contradictions(f"BITBUCKET_AUTH[{alias!r}]", keys)
+    where = f"BITBUCKET_AUTH[{alias!r}]"
+    wrong = list(validators.check(keys, where))
+    yield from wrong or [*kinds.contradictions(where, keys), *_contested_groups(alias, keys)]
+
+
+def _contested_groups(alias: str, keys: Mapping[str, Any]) -> Iterator[Problem]:
+    """Groups that another provider manages as well: a sign-in at one would undo what the other has said."""
+    for other in aliases():
+        theirs = given(other).get("GROUPS") if other != alias and isinstance(given(other), dict) else None
+        if isinstance(theirs, dict) and (both := sorted(set(keys.get("GROUPS", ())) & set(theirs))):
+            yield Problem(
+                "E024",
+                f"BITBUCKET_AUTH[{alias!r}]['GROUPS'] names {', '.join(map(repr, both))}, as does {other!r}.",
+                "Let one provider manage a group, and give the other one a group of its own.",
+            )
 
 
 def _is_callable(path: str) -> bool:

@@ -34,6 +34,8 @@ class BitbucketLogin:
     intent: str = "login"
     #: The name of the grant that the token came by.
     grant: str = "authorization_code"
+    #: The groups of ``GROUPS`` that the person belongs in.
+    groups: frozenset[str] = frozenset()
     #: Telling signals, to be called once the person is signed in; each waits for a caller's transaction.
     after: list[Callable[[], object]] = field(default_factory=list, repr=False, compare=False)
 

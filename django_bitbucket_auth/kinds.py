@@ -119,6 +119,12 @@ def _of_own_installations(where: str, keys: Mapping[str, Any]) -> Iterator[Probl
             f"{where}['WORKSPACES'] can't be checked: Data Center has no workspaces.",
             "Remove it. To limit who may come in, answer the verify signal, or limit who may use that Bitbucket.",
         )
+    if keys.get("GROUPS"):
+        yield Problem(
+            "E023",
+            f"{where}['GROUPS'] can't be filled: Data Center has no workspaces.",
+            "Remove it, and put people into groups in a receiver of account_connected or user_logged_in.",
+        )
 
 
 def _of_cloud(where: str, keys: Mapping[str, Any]) -> Iterator[Problem]:
@@ -135,15 +141,20 @@ def _of_cloud(where: str, keys: Mapping[str, Any]) -> Iterator[Problem]:
             f"{where}['TRUST_EMAILS'] is for Data Center only.",
             "Remove it: at Bitbucket Cloud people can enter any address, and nobody vouches for those not confirmed.",
         )
-    if keys.get("ENDPOINTS", {}).get("user", "").endswith("/1.0/user/") and tuple(keys.get("WORKSPACES", ())) not in (
-        (),
-        ("*",),
+    if keys.get("ENDPOINTS", {}).get("user", "").endswith("/1.0/user/"):
+        yield from _of_old_profiles(where, keys)
+
+
+def _of_old_profiles(where: str, keys: Mapping[str, Any]) -> Iterator[Problem]:
+    """Whom a profile in the 1.0 format is about can't be told, so nothing can be asked about that person."""
+    hint = "Remove ENDPOINTS['user'], so that the profile is read in the 2.0 format."
+    for name, number, asked in (
+        ("WORKSPACES", "E008", tuple(keys.get("WORKSPACES", ())) not in ((), ("*",))),
+        ("GROUPS", "E023", bool(keys.get("GROUPS"))),
+        ("RECHECK", "E025", keys.get("RECHECK") is not None),
     ):
-        yield Problem(
-            "E008",
-            f"{where}['WORKSPACES'] can't be checked: a profile in the 1.0 format has no id.",
-            "Remove ENDPOINTS['user'], so that the profile is read in the 2.0 format.",
-        )
+        if asked:
+            yield Problem(number, f"{where}[{name!r}] can't be checked: a profile in the 1.0 format has no id.", hint)
 
 
 def _of_signatures(where: str, keys: Mapping[str, Any]) -> Iterator[Problem]:

@@ -15,6 +15,10 @@ _UUID = re.compile(r"\{[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _SLUG = re.compile(r"[a-z0-9_][a-z0-9_.-]*", re.IGNORECASE)
 _DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*")
 USER_FIELDS = ("first_name", "last_name", "email")
+#: Roles in a workspace, from the lowest. Bitbucket's "collaborator" is deprecated and makes no member.
+ROLES = ("member", "create-project", "owner")
+#: Least seconds between two questions about one person: Bitbucket answers a client a thousand times an hour.
+LEAST_RECHECK = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,23 @@ def normal(name: str, value: Any) -> Any:
         return tuple(os.fspath(part) for part in value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if name == "GROUPS":
+        return {group: (entries,) if isinstance(entries, str) else tuple(entries) for group, entries in value.items()}
     return tuple(value) if isinstance(value, list) else value
+
+
+def split_entry(entry: str) -> tuple[str, str]:
+    """Workspace and least role of a ``"workspace"`` or ``"workspace:role"`` entry."""
+    workspace, _, role = entry.partition(":")
+    return workspace, role or ROLES[0]
+
+
+def entry_problem(entry: object) -> str | None:
+    """What is wrong with a ``"workspace"`` or ``"workspace:role"`` entry."""
+    workspace, colon, role = entry.partition(":") if isinstance(entry, str) else ("", "", "")
+    if not (_UUID.fullmatch(workspace) or _SLUG.fullmatch(workspace)):
+        return "has an entry that is neither a workspace's uuid in braces nor its slug"
+    return None if not colon or role in ROLES else f"has an entry with a role other than {', '.join(ROLES)}"
 
 
 def _flag(value: object) -> str | None:
@@ -165,6 +185,26 @@ def _workspaces(value: object) -> str | None:
     return None
 
 
+def _groups(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return "isn't a dictionary from a group's name to workspaces"
+    for name, entries in value.items():
+        if not isinstance(name, str) or not name.strip():
+            return "has a group whose name isn't a string with something in it"
+        listed = [entries] if isinstance(entries, str) else entries
+        if not isinstance(listed, (list, tuple)) or not listed:
+            # An empty list would take the group from everybody.
+            return f"[{name!r}] isn't a workspace or a list of some"
+        if trouble := next(filter(None, map(entry_problem, listed)), None):
+            return f"[{name!r}] {trouble}"
+    return None
+
+
+def _recheck(value: object) -> str | None:
+    good = isinstance(value, int) and _number(value, LEAST_RECHECK)
+    return None if good else f"isn't a whole number of seconds from {LEAST_RECHECK} to 86400"
+
+
 def _address(value: object, *, allow_http: bool) -> str | None:
     return None if value is None else urls.problem(value, allow_http=allow_http)
 
@@ -216,6 +256,8 @@ KEYS: dict[str, tuple[str, Callable[..., str | None]]] = {
     "FETCH_EMAILS": ("E003", _flag),
     "TRUST_EMAILS": ("E003", _trust),
     "WORKSPACES": ("E008", _workspaces),
+    "RECHECK": ("E025", _optional(_recheck)),
+    "GROUPS": ("E023", _groups),
     "CREATE_USERS": ("E003", _flag),
     "LINK_BY_EMAIL": ("E003", _decision),
     "UPDATE_USERS": ("E003", _user_fields),

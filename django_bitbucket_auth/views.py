@@ -211,14 +211,15 @@ def _redeem(
     """Code → token → profile → policy: who this is, proved by this very attempt."""
     grant = provider.grant_from({name: getattr(answer, name) for name in answer.__slots__}, attempt.beginning)
     token = provider.fetch_token(grant)
-    profile, memberships = provider.fetch_identity(token, configuration.required_workspaces)
+    profile, memberships = provider.fetch_identity(token, configuration.asked_workspaces)
     try:
         policies.check_membership(configuration.required_workspaces, profile, memberships)
     except LoginRefused as refusal:
         if refusal.reason == "not_a_member":
-            accounts.forget_tokens(profile)
+            accounts.expel(profile, configuration)
         raise
-    return hooks.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent, grant.name)
+    groups = policies.groups_for(configuration.groups, profile, memberships)
+    return hooks.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent, grant.name, groups)
 
 
 def _open_session(request: HttpRequest, user: User | None, path: str) -> None:

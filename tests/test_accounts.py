@@ -195,16 +195,16 @@ def test_tokens_of_somebody_who_is_no_member_any_more_are_forgotten() -> None:
     sign_in(replace(JANE, provider="second"), alias="second")
     sign_in(NAMESAKE)
     sign_in(replace(JANE, instance="elsewhere", account_id=None))
-    accounts.forget_tokens(JANE)
+    accounts.expel(JANE, a_login().configuration)
     left = BitbucketToken.objects.values_list("account__instance", "account__uid", "provider")
     assert set(left) == {
         ("bitbucket.org", JANE.uid, "second"),
         ("bitbucket.org", NAMESAKE.uid, "default"),
         ("elsewhere", JANE.uid, "default"),
     }
-    accounts.forget_tokens(replace(JANE, provider="second"))
+    accounts.expel(JANE, a_login(alias="second").configuration)
     assert not BitbucketToken.objects.filter(account__instance="bitbucket.org", account__uid=JANE.uid).exists()
-    accounts.forget_tokens(replace(JANE, instance="elsewhere", account_id=None))
+    accounts.expel(replace(JANE, instance="elsewhere", account_id=None), a_login().configuration)
     assert BitbucketToken.objects.get().account.uid == NAMESAKE.uid  # type: ignore[union-attr]
 
 

@@ -77,6 +77,11 @@ def test_nothing_is_wrong_with_a_good_project() -> None:
         ({"API_URL": "https://api.example.com", "INSTANCE": "bitbucket.org"}, ["E006"]),
         ({"WORKSPACES": "acme"}, ["E008"]),
         ({"WORKSPACES": [""]}, ["E008"]),
+        ({"RECHECK": 59}, ["E025"]),
+        ({"GROUPS": {"Staff": UUID, "Owners": [f"{UUID}:owner"]}}, []),
+        ({"GROUPS": {"Staff": "acme:admin"}}, ["E023"]),
+        ({"GROUPS": {"Staff": "acme:owner", "Others": [UUID, "acme"]}}, ["W003"]),
+        ({"WORKSPACES": ["acme"], "GROUPS": {"Staff": "globex"}}, ["W003", "W003"]),
         ({"CALLBACK_URL": "/callback/"}, ["E009"]),
         ({"CA_BUNDLE": False}, ["E010"]),
         ({"CLIENT_CERT": "/no/such/file"}, ["E010"]),
@@ -113,6 +118,14 @@ def test_without_the_setting_what_is_missing_is_said(monkeypatch: pytest.MonkeyP
 
 def test_every_provider_is_checked() -> None:
     assert found(providers={"default": {**GOOD, "PKCE": 1}, "second": {**GOOD, "WORKSPACES": []}}) == ["E003", "W002"]
+
+
+def test_a_group_has_one_provider_that_manages_it() -> None:
+    both = {"default": {**GOOD, "GROUPS": {"Staff": UUID, "A": UUID}}, "second": {**GOOD, "GROUPS": {"Staff": UUID}}}
+    assert found(providers=both) == ["E024", "E024"]
+    assert found(providers={**both, "second": {**GOOD, "GROUPS": {"staff": UUID}}}) == []
+    assert found(providers={**both, "second": []}) == ["E001"]
+    assert found(providers={**both, "second": {**GOOD, "GROUPS": ["Staff"]}}) == ["E023"]
 
 
 def test_the_token_keys_are_checked() -> None:

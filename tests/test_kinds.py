@@ -184,6 +184,11 @@ def test_no_setting_with_a_secret_is_in_the_repr() -> None:
         ({}, {"ENDPOINTS": V1}, []),
         ({}, {"ENDPOINTS": V1, "WORKSPACES": ["{11111111-1111-4111-8111-111111111111}"]}, ["E008"]),
         ({}, {"ENDPOINTS": V1, "WORKSPACES": ["*"]}, []),
+        (DC, {"GROUPS": {"Staff": "acme"}}, ["E023"]),
+        (DC, {"GROUPS": {}}, []),
+        ({}, {"ENDPOINTS": V1, "GROUPS": {}, "RECHECK": None}, []),
+        ({}, {"ENDPOINTS": V1, "GROUPS": {"Staff": "{11111111-1111-4111-8111-111111111111}"}}, ["E023"]),
+        ({}, {"ENDPOINTS": V1, "RECHECK": 600}, ["E025"]),
         (DC, {"CA_BUNDLE": "/nowhere/ca.pem"}, ["E010"]),
     ],
 )

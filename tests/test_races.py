@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import DatabaseError, IntegrityError, OperationalError
 from django.http import HttpRequest
-from logins import JANE, overtaken_by, refusal, rows, sign_in, statements_fail, verified_by
+from logins import JANE, a_login, overtaken_by, refusal, rows, sign_in, statements_fail, verified_by
 
 from django_bitbucket_auth import accounts
 from django_bitbucket_auth.backends import BitbucketBackend
@@ -55,7 +55,7 @@ def test_two_lock_errors_with_a_lost_name_between_them_are_two() -> None:
 def test_forgetting_tokens_survives_a_lock_error() -> None:
     sign_in()
     with statements_fail("DELETE", OperationalError("locked")):
-        accounts.forget_tokens(JANE)
+        accounts.expel(JANE, a_login().configuration)
     assert not BitbucketToken.objects.exists()
 
 

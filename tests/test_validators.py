@@ -56,6 +56,12 @@ GOOD: dict[str, list[Any]] = {
     "FETCH_EMAILS": [True, False],
     "TRUST_EMAILS": [True, False, [], (), ["example.com"], ("Example.com", "localhost")],
     "WORKSPACES": [[], (), ["*"], ("*",), ["acme"], [UUID, UUID.upper(), "a_b-c.9", "_x"]],
+    "RECHECK": [None, 60, 3600, 86_400],
+    "GROUPS": [
+        {},
+        {"Staff": "acme"},
+        {"Staff": ["acme", f"{UUID}:owner"], "Devs": ("acme:create-project", "b:member")},
+    ],
     "CREATE_USERS": [True, False],
     "LINK_BY_EMAIL": [True, False, print, "builtins.print"],
     "UPDATE_USERS": [[], ("first_name",), ["first_name", "last_name", "email"]],
@@ -122,6 +128,27 @@ BAD: dict[str, list[Any]] = {
         ["-acme"],
         ["äcme"],
         [1],
+    ],
+    "RECHECK": [True, 0, 59, 60.0, 86_401, "60", [60], float("nan")],
+    "GROUPS": [
+        None,
+        [],
+        "acme",
+        {"": "acme"},
+        {" ": "acme"},
+        {1: "acme"},
+        {"Staff": []},
+        {"Staff": ""},
+        {"Staff": None},
+        {"Staff": {"acme"}},
+        {"Staff": "*"},
+        {"Staff": ["acme", 1]},
+        {"Staff": "acme:"},
+        {"Staff": ":owner"},
+        {"Staff": "acme:admin"},
+        {"Staff": "acme:collaborator"},
+        {"Staff": "acme:owner:member"},
+        {"Staff": "acme widgets"},
     ],
     "CREATE_USERS": NOT_FLAGS,
     "LINK_BY_EMAIL": [None, 0, 1, "", "True", "decide", []],
@@ -193,7 +220,7 @@ def test_an_endpoint_says_which() -> None:
     assert "['user']" in problem.message
 
 
-@pytest.mark.parametrize("name", ["WORKSPACE", "workspaces", "", 7, None, "GROUPS"])
+@pytest.mark.parametrize("name", ["WORKSPACE", "workspaces", "", 7, None, "GROUP"])
 def test_an_unknown_key_is_a_problem_that_lists_the_known(name: Any) -> None:
     [problem] = validators.check({name: 1}, "here")
     assert (problem.number, repr(name) in problem.message) == ("E002", True)

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from logins import JANE, NAMESAKE, emails, overtaken_by
 
-from django_bitbucket_auth import users
+from django_bitbucket_auth import checks, groups, users
 from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.exceptions import BitbucketUnavailable, ConfigurationError, LoginRefused
 from django_bitbucket_auth.models import BitbucketAccount
+from django_bitbucket_auth.testing import override_provider
 from people.models import Member
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +87,13 @@ def test_an_address_that_the_model_refuses_is_a_configuration_error() -> None:
 def test_it_is_known_to_be_named_by_email() -> None:
     assert users.named_by_email()
     assert users.values_for(JANE) == {"email": "jane@example.com"}
+
+
+def test_groups_of_a_model_without_are_a_configuration_error_and_a_check() -> None:
+    assert groups.group_model() is None
+    with pytest.raises(ConfigurationError, match="no groups"):
+        sign_in(groups={"Staff": ("acme",)})
+    assert not Member.objects.exists()
+    with override_provider("default", GROUPS={"Staff": "acme"}), override_provider("second"):
+        found = [str(message.id) for message in checks.check_project(None)]
+    assert found.count("bitbucket_auth.E023") == 1

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from former.models import SocialAccount
 from former.rows import ACCOUNT_ID, allauth, an_app, lines, person, run, token_of
-from logins import JANE, NAMESAKE, overtaken_by, refusal, sign_in
+from logins import JANE, NAMESAKE, a_login, overtaken_by, refusal, sign_in
 
 from django_bitbucket_auth import accounts
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
@@ -65,7 +65,7 @@ def test_a_placeholder_keeps_no_token_of_who_is_no_member_any_more() -> None:
     token_of(allauth(person(), uuid=None), an_app())
     run("allauth", "--apply", "--tokens")
     assert BitbucketToken.objects.exists()
-    accounts.forget_tokens(JANE)
+    accounts.expel(JANE, a_login().configuration)
     assert not BitbucketToken.objects.exists()
 
 
