@@ -40,10 +40,15 @@ def get_session(who: Who, provider: str = conf.DEFAULT_ALIAS, **arguments: Any) 
     """
     if who is None:
         force = arguments.pop("force_credentials", False)
-        return _session(_Tokens(tokens.flight_for(provider, **arguments), force=force))
+        return _session(Tokens(tokens.flight_for(provider, **arguments), force=force))
     if arguments:
         raise TypeError(f"get_session() takes {', '.join(sorted(arguments))} for the application only (who=None)")
-    return _session(_Tokens(*_stored(who, provider)))
+    return _session(token_source(who, provider))
+
+
+def token_source(who: Who, provider: str) -> Tokens:
+    """Where the tokens of a person at a provider come from. Raises what ``get_session`` raises."""
+    return Tokens(*_stored(who, provider))
 
 
 def renew(account: BitbucketAccount, provider: str) -> Token:
@@ -105,16 +110,21 @@ def _row(who: Any, provider: str) -> BitbucketToken | None:
     return next((row for row in rows.order_by("account")[:1] if row.provider == provider), None)
 
 
-def _session(source: _Tokens) -> BitbucketSession:
+def _session(source: Tokens) -> BitbucketSession:
     return BitbucketSession(conf.provider(source.way.configuration), source)
 
 
-class _Tokens:
+class Tokens:
     """A session's tokens: the store is asked again only when the one at hand comes to its end, or is refused."""
 
     def __init__(self, way: Flight, record: Record | None = None, *, force: bool = False) -> None:
         self.way = way
         self._record, self._force = record, force
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of the token at hand, as far as Bitbucket said; nobody is asked for them."""
+        return self._record.token.scopes if self._record else ()
 
     def current(self) -> Token:
         """The token to use now."""

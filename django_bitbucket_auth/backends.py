@@ -11,6 +11,7 @@ from django.contrib.auth import load_backend
 from django.contrib.auth.backends import ModelBackend
 from django.db import DatabaseError, OperationalError, router, transaction
 from django.http import HttpRequest
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from . import accounts, users
@@ -91,6 +92,14 @@ class BitbucketBackend(ModelBackend):
     def username_for(self, profile: Profile) -> str:
         """The user name wished for a new person; a number is appended where it is taken."""
         return users.suggest_name(profile)
+
+    def message_for(self, request: HttpRequest, reason: str) -> str | Promise | None:
+        """What to tell a person who isn't let in for ``reason`` (a reason code), in plain text.
+
+        ``None``, which is what this one says, stands for the app's own words. The sentence of a ``LoginRefused`` that a
+        receiver raised comes before either.
+        """
+        return None
 
     def create_user(self, request: HttpRequest, login: BitbucketLogin, fields: dict[str, Any]) -> User:
         """Save a new user with ``fields`` (name, address, what else the profile gives). Add your own to them.

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from . import conf, navigation, pages, phrases
+from . import backends, conf, navigation, pages, phrases
 from .exceptions import BitbucketAuthError, BitbucketUnavailable, ConfigurationError, LoginRefused, StateError
 from .signals import login_refused
 
@@ -73,6 +73,12 @@ REASONS: dict[str, Reason] = {
         logging.WARNING,
         _("This sign-in doesn't fit"),
         _("Bitbucket's answer doesn't belong to the sign-in that this browser started. Please sign in again."),
+    ),
+    "login_required": Reason(
+        401,
+        logging.WARNING,
+        _("Please sign in with Bitbucket"),
+        _("This page is for people who have signed in with Bitbucket, and what you sent was not accepted."),
     ),
     "not_a_member": Reason(
         403,
@@ -238,14 +244,41 @@ def answer(
     """
     code, reason = _reason(error)
     connects = intent == "connect"
-    title, words = phrases.CONNECTING.get(code if connects else "", (reason.title, reason.message))
     status = 400 if isinstance(error, StateError) else reason.status
+    trail = _log("Connecting failed" if connects else "Sign-in failed", error, alias, status)
+    login_refused.send_robust(sender=type(error), request=request, provider=alias, reason=code, trail=trail)
+    return _shown(request, error, alias, next_url, configuration, status, trail, connects=connects)
+
+
+def refuse(
+    request: HttpRequest,
+    error: BitbucketAuthError,
+    alias: str,
+    next_url: str = "",
+    configuration: conf.ProviderSettings | None = None,
+    *,
+    event: str,
+    status: int | None = None,
+    as_json: bool = False,
+) -> HttpResponse:
+    """Answer a request that isn't a sign-in: one log line that begins with ``event``, and the error page or JSON."""
+    code, reason = _reason(error)
+    status = status or reason.status
+    trail = _log(event, error, alias, status)
+    if as_json:
+        return JsonResponse({"reason": code, "trail": trail}, status=status)
+    return _shown(request, error, alias, next_url, configuration, status, trail)
+
+
+def _log(event: str, error: BitbucketAuthError, alias: str, status: int) -> str:
+    """Write the one log line, and return the trail that finds it."""
+    code, reason = _reason(error)
     trail = "BB-" + "".join(secrets.choice(_TRAIL) for _ in range(4))
     # `%s` of an error of ours holds no secret, and Bitbucket's words only as `%r`: they can't forge a second line.
     logger.log(
         reason.level,
-        "%s failed: %s (trail %s, provider %s, status %s): %s",
-        "Connecting" if connects else "Sign-in",
+        "%s: %s (trail %s, provider %s, status %s): %s",
+        event,
         code,
         trail,
         alias,
@@ -253,8 +286,24 @@ def answer(
         str(error) or type(error).__name__,
         extra={"reason": code, "trail": trail, "provider": alias, "status": status},
     )
-    login_refused.send_robust(sender=type(error), request=request, provider=alias, reason=code, trail=trail)
-    message = str((error.message if isinstance(error, LoginRefused) else "") or words)
+    return trail
+
+
+def _shown(
+    request: HttpRequest,
+    error: BitbucketAuthError,
+    alias: str,
+    next_url: str,
+    configuration: conf.ProviderSettings | None,
+    status: int,
+    trail: str,
+    *,
+    connects: bool = False,
+) -> HttpResponse:
+    code, reason = _reason(error)
+    title, words = phrases.CONNECTING.get(code if connects else "", (reason.title, reason.message))
+    told = error.message if isinstance(error, LoginRefused) else ""
+    message = str(told or _projects_words(request, code) or words)
     response: HttpResponse
     if url := _failure_url(configuration, code, trail):
         messages.error(request, f"{message} ({trail})", fail_silently=True)
@@ -274,6 +323,18 @@ def answer(
     if isinstance(error, BitbucketUnavailable) and error.retry_after is not None:
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return response
+
+
+def _projects_words(request: HttpRequest, code: str) -> str | Promise | None:
+    """What the project's backend says to a person in place of our words."""
+    try:
+        _, backend = backends.installed()
+        return backend.message_for(request, code)
+    except (ConfigurationError, ImportError):
+        return None
+    except Exception:
+        logger.exception("message_for() of the authentication backend failed for %r", code)
+        return None
 
 
 def _reason(error: BitbucketAuthError) -> tuple[str, Reason]:

@@ -54,6 +54,11 @@ class BitbucketAccount(models.Model):
     confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True, editable=False)
     #: Of which package an import has taken over the row. The first sign-in clears it: from then on it is the person's.
     imported_from = models.CharField(_("imported from"), max_length=20, blank=True, default="", editable=False)
+    #: What ``RECHECK`` asks for, where all workers see it: the begin of the latest question and of the latest that was
+    #: answered with yes, and what the latest was answered with (empty while it is under way).
+    asked_at = models.DateTimeField(_("asked at"), null=True, blank=True, editable=False)
+    checked_at = models.DateTimeField(_("checked at"), null=True, blank=True, editable=False)
+    answer = models.CharField(_("answer"), max_length=20, blank=True, default="", editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 

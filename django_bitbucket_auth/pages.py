@@ -30,17 +30,21 @@ def guarded(view: View[P]) -> View[P]:
 
     @wraps(view)
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        response = view(request, *args, **kwargs)
-        response.headers["Cache-Control"] = "no-store, no-cache, private, max-age=0, must-revalidate"
-        response.headers["X-Frame-Options"] = "DENY"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        return response
+        return private(view(request, *args, **kwargs))
 
     open_view: View[P] = login_not_required(answer)
     for alias in connections:
         open_view = transaction.non_atomic_requests(using=alias)(open_view)
     return open_view
+
+
+def private(response: HttpResponse) -> HttpResponse:
+    """The answer with the headers that keep it out of caches and frames."""
+    response.headers["Cache-Control"] = "no-store, no-cache, private, max-age=0, must-revalidate"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    return response
 
 
 def page(request: HttpRequest, name: str, context: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
-from . import accounts, backends, conf, connecting, failures, hooks, navigation, pages, policies, starting, state
+from . import accounts, backends, conf, connecting, failures, hooks, marks, navigation, pages, policies, starting, state
 from .bitbucket import Provider
 from .bitbucket.responses import authorization_error, problem_error
 from .exceptions import (
@@ -95,6 +95,7 @@ def callback(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpRespo
                 connecting.connect(request, login, person, backend)
             else:
                 _open_session(request, backend.authenticate(request, bitbucket_login=login), path)
+                marks.remember(request, login)
         finally:
             for tell in login.after:
                 tell()
@@ -211,14 +212,16 @@ def _redeem(
     """Code → token → profile → policy: who this is, proved by this very attempt."""
     grant = provider.grant_from({name: getattr(answer, name) for name in answer.__slots__}, attempt.beginning)
     token = provider.fetch_token(grant)
-    profile, memberships = provider.fetch_identity(token, configuration.asked_workspaces)
+    signs_in = attempt.intent == "login"
+    asked = configuration.asked_workspaces if signs_in else configuration.required_workspaces
+    profile, memberships = provider.fetch_identity(token, asked)
     try:
         policies.check_membership(configuration.required_workspaces, profile, memberships)
     except LoginRefused as refusal:
         if refusal.reason == "not_a_member":
             accounts.expel(profile, configuration)
         raise
-    groups = policies.groups_for(configuration.groups, profile, memberships)
+    groups = policies.groups_for(configuration.groups if signs_in else {}, profile, memberships)
     return hooks.BitbucketLogin(configuration, profile, token, attempt.redirect_uri, attempt.intent, grant.name, groups)
 
 

@@ -10,6 +10,7 @@ from django.test import Client, RequestFactory
 from steps import LOGIN, come_back, reason_of
 
 from django_bitbucket_auth import conf, failures, phrases
+from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.exceptions import (
     BitbucketAuthError,
     BitbucketTimeout,
@@ -52,6 +53,8 @@ CODES = [
     "rate_limited",
     "timed_out",
     "misconfigured",
+    # Of pages that aren't a sign-in's.
+    "login_required",
 ]
 
 
@@ -64,7 +67,7 @@ def page_request(settings: Any) -> HttpRequest:
 def test_every_reason_code_has_words_and_no_other_has() -> None:
     assert set(failures.REASONS) == set(CODES) >= set(phrases.CONNECTING)
     for reason in failures.REASONS.values():
-        assert reason.title and reason.message and reason.status in (400, 403, 502, 503, 504)
+        assert reason.title and reason.message and reason.status in (400, 401, 403, 502, 503, 504)
         assert reason.level >= logging.WARNING  # the line that a trail leads to is written with default logging
 
 
@@ -177,3 +180,45 @@ def test_the_error_page_sends_no_referrer(client: Client, settings: Any) -> None
     assert response.headers["Referrer-Policy"] == "no-referrer"
     assert response.headers["X-Frame-Options"] == "DENY" and "no-store" in response.headers["Cache-Control"]
     assert response.content.count(b"http://") == response.content.count(b"https://") == 0
+
+
+# -- the project's words -----------------------------------------------------------------------------------------------
+
+
+class Wordy(BitbucketBackend):
+    """Has its own words for those who aren't members, and fails for those who took too long."""
+
+    def message_for(self, request: HttpRequest, reason: str) -> str | None:
+        if reason == "timed_out":
+            raise ZeroDivisionError
+        return f"Write to <it@example.com> from {request.path}." if reason == "not_a_member" else None
+
+
+@pytest.fixture
+def wordy(settings: Any) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["test_failures.Wordy"]
+
+
+def test_a_project_has_its_own_words_for_a_reason(page_request: HttpRequest, wordy: None) -> None:
+    page = failures.answer(page_request, LoginRefused("", "not_a_member"), "default").content.decode()
+    assert "Write to &lt;it@example.com&gt; from /bitbucket/callback/." in page
+    assert "invite you" not in page
+    assert b"create accounts" in failures.answer(page_request, LoginRefused("", "sign_up_closed"), "default").content
+
+
+def test_the_words_of_a_receiver_come_first(page_request: HttpRequest, wordy: None) -> None:
+    page = failures.answer(page_request, LoginRefused("Ask Joe.", "not_a_member"), "default").content
+    assert b"Ask Joe." in page and b"Write to" not in page
+
+
+def test_words_that_fail_are_logged_and_ours_take_their_place(
+    page_request: HttpRequest, wordy: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert b"in a minute" in failures.answer(page_request, BitbucketTimeout("x"), "default").content
+    assert "message_for() of the authentication backend failed for 'timed_out'" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["no.such.Backend", "django.contrib.auth.backends.ModelBackend"])
+def test_without_a_backend_there_are_our_words(page_request: HttpRequest, settings: Any, backend: str) -> None:
+    settings.AUTHENTICATION_BACKENDS = [backend]
+    assert b"invite you" in failures.answer(page_request, LoginRefused("", "not_a_member"), "default").content

@@ -136,7 +136,7 @@ def test_no_secret_is_shown_by_what_holds_it(bitbucket: BitbucketSimulator, secr
     things = [
         record,
         way,
-        api._Tokens(way, record),
+        api.Tokens(way, record),
         get_session(None),
         BitbucketJWT(ASSERTION),
         AuthorizationCode(PASSWORD, "https://testserver/", PASSWORD),
