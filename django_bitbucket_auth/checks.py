@@ -151,6 +151,7 @@ def check_project(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         *map(_error, _instances()),
         *map(_error, _places()),
         *map(_error, _user_groups()),
+        *map(_warning, _rechecks()),
         *map(_warning, _languages()),
         *map(_warning, _cache()),
         *map(_warning, _user_model()),
@@ -184,8 +185,40 @@ def _middleware() -> Iterator[Problem]:
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ):
-        if not any(_derives(installed, path) for installed in settings.MIDDLEWARE):
+        if _place(path) is None:
             yield Problem("E014", f"MIDDLEWARE lacks {path}.", "Add it: nobody can stay signed in without.")
+
+
+def _rechecks() -> Iterator[Problem]:
+    asking = [alias for alias in conf.aliases() if not any(conf.problems(alias)) and conf.given(alias).get("RECHECK")]
+    if not asking:
+        return
+    path = "django_bitbucket_auth.middleware.MembershipMiddleware"
+    ours, theirs = _place(path), _place("django.contrib.auth.middleware.AuthenticationMiddleware")
+    if ours is None:
+        yield Problem(
+            "W010",
+            f"BITBUCKET_AUTH[{asking[0]!r}] has RECHECK, and MIDDLEWARE lacks {path}.",
+            "Add it after AuthenticationMiddleware: nobody is asked about without.",
+        )
+    elif theirs is not None and ours < theirs:
+        yield Problem(
+            "W010",
+            "MIDDLEWARE has MembershipMiddleware before AuthenticationMiddleware, by which it knows people.",
+            "Move it behind.",
+        )
+    for alias in asking:
+        if conf.given(alias).get("STORE_TOKENS") is False:
+            yield Problem(
+                "W011",
+                f"BITBUCKET_AUTH[{alias!r}] has RECHECK, and keeps no tokens to ask with: STORE_TOKENS is off.",
+                "Switch STORE_TOKENS on, or people have to sign in again each time that they are asked about.",
+            )
+
+
+def _place(path: str) -> int | None:
+    """Where in ``MIDDLEWARE`` a class or one that derives from it stands."""
+    return next((number for number, installed in enumerate(settings.MIDDLEWARE) if _derives(installed, path)), None)
 
 
 def _derives(installed: str, path: str) -> bool:

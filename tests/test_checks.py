@@ -231,6 +231,35 @@ def test_a_user_model_that_the_backend_knows_is_fine() -> None:
                 assert list(checks._user_model()) == []
 
 
+# -- off-boarding ------------------------------------------------------------------------------------------------------
+
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+OURS = "django_bitbucket_auth.middleware.MembershipMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "ids"),
+    [
+        (MIDDLEWARE, ["W010"]),
+        ([*MIDDLEWARE, OURS], []),
+        ([OURS, *MIDDLEWARE], ["W010"]),
+        ([MIDDLEWARE[0], OURS, MIDDLEWARE[2]], ["E014"]),
+    ],
+)
+def test_who_is_to_be_asked_about_is_so_by_the_middleware(middleware: list[str], ids: list[str]) -> None:
+    providers = {"default": {**GOOD, "RECHECK": 600}, "second": {**GOOD, "RECHECK": None}, "third": {"NONSENSE": 1}}
+    assert found(providers=providers, MIDDLEWARE=middleware) == sorted(["E002", *ids])
+
+
+def test_who_is_to_be_asked_about_needs_a_token() -> None:
+    keys = {**GOOD, "RECHECK": 600, "STORE_TOKENS": False}
+    assert found(providers={"default": keys}, MIDDLEWARE=[*MIDDLEWARE, OURS]) == ["W011"]
+
+
 # -- deployment --------------------------------------------------------------------------------------------------------
 
 

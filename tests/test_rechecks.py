@@ -1,0 +1,741 @@
+"""RECHECK: who left is out in time, and nobody is asked about more often than configured (security rule 25)."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.signals import user_logged_out
+from django.db import OperationalError, connection, connections
+from django.http import HttpResponse
+from django.test import AsyncClient, Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from logins import statements_fail
+from steps import LOGIN, listening, reason_of
+from test_counts import written
+from test_guards import JSON, later, reason
+
+from django_bitbucket_auth import marks, memberships, rechecks
+from django_bitbucket_auth.exceptions import ConfigurationError
+from django_bitbucket_auth.middleware import MembershipMiddleware
+from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
+from django_bitbucket_auth.testing import BitbucketSimulator, log_in, override_provider, simulated_bitbucket
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("guarding")]
+
+RECHECK = 1000
+OURS = "django_bitbucket_auth.middleware.MembershipMiddleware"
+
+
+@pytest.fixture(autouse=True)
+def site(bitbucket: BitbucketSimulator, settings: Any) -> Iterator[None]:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, OURS]
+    Group.objects.get_or_create(name="Staff")
+    with override_provider("default", WORKSPACES=["acme"], RECHECK=RECHECK, GROUPS={"Staff": "acme"}, RETRIES=0):
+        yield
+
+
+@pytest.fixture
+def jane(client: Client, bitbucket: BitbucketSimulator) -> Client:
+    assert log_in(client, "jane").status_code == 302
+    bitbucket.requests.clear()
+    return client
+
+
+def another_session(person: str = "jane") -> Client:
+    client = Client()
+    assert log_in(client, person).status_code == 302
+    return client
+
+
+def is_in(client: Client, path: str = "/private/") -> bool:
+    """Whether the client sees a page for those who are signed in."""
+    return client.get(path).status_code == 200
+
+
+def questions(bitbucket: BitbucketSimulator) -> int:
+    return len(bitbucket.requests_to("permission"))
+
+
+def has_lost_everything() -> bool:
+    return not BitbucketToken.objects.exists() and not User.objects.get().groups.exists()
+
+
+# -- while the answer is fresh -----------------------------------------------------------------------------------------
+
+
+def test_a_request_while_the_answer_is_fresh_costs_nothing(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    later(monkeypatch, 0.74 * RECHECK)
+    # A cache that can't be used would be noticed.
+    settings.CACHES = {"default": {"BACKEND": "no.such.Cache"}}
+    with CaptureQueriesContext(connection) as with_it:
+        assert is_in(jane)
+    settings.MIDDLEWARE = [path for path in settings.MIDDLEWARE if path != OURS]
+    with CaptureQueriesContext(connection) as without:
+        assert is_in(jane)
+    assert len(with_it) == len(without) == 2  # session and user
+    assert not bitbucket.requests
+
+
+def test_it_stays_fresh_by_one_question_for_each_period(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        later(monkeypatch, 0.8 * RECHECK)
+        for _ in range(3):
+            assert is_in(jane)
+    assert questions(bitbucket) == 4
+    assert {logged.endpoint for logged in bitbucket.requests} == {"user", "permission"}
+
+
+def test_strangers_cost_nothing_and_get_pages_that_do_not_depend_on_cookies(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        response = Client().get("/")
+    assert response.status_code == 200 and "Vary" not in response.headers
+
+
+def test_without_recheck_nobody_is_asked_about(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, 10 * RECHECK)
+    with override_provider("default", RECHECK=None):
+        assert is_in(jane)
+    assert not bitbucket.requests
+
+
+def test_who_came_in_by_password_is_never_asked_about(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even as somebody who has a Bitbucket account here."""
+    client = Client()
+    client.force_login(User.objects.get(), "django.contrib.auth.backends.ModelBackend")
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, 10 * RECHECK)
+    assert is_in(client)
+    assert not bitbucket.requests
+
+
+def test_backends_that_are_gone_sign_nobody_in() -> None:
+    client = Client()
+    session = client.session
+    session.update({"_auth_user_backend": "no.such.Backend", "_auth_user_id": "1"})
+    assert not marks.is_due(session)
+
+
+# -- who left ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [0.76, 1.01, 1.9, 5])
+def test_who_left_is_out_and_loses_groups_and_tokens(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, part: float
+) -> None:
+    told = []
+
+    def tell(**kwargs: Any) -> None:
+        told.append(kwargs["user"])
+
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, part * RECHECK)
+    with listening(user_logged_out, tell):
+        response = jane.get("/private/")
+    assert (response.status_code, reason_of(response)) == (403, "not_a_member")
+    assert "no-store" in response.headers["Cache-Control"]
+    assert has_lost_everything()
+    assert told == [User.objects.get()]
+    assert jane.get("/private/").headers["Location"].startswith(LOGIN)
+    assert reason_of(log_in(jane, "jane")) == "not_a_member"
+
+
+@pytest.mark.parametrize("how", ["deactivate", "status"])
+def test_who_was_deactivated_is_out_and_loses_groups_and_tokens(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "deactivate":
+        bitbucket.deactivate("jane")
+    else:
+        bitbucket.person("jane").account_status = "closed"
+    later(monkeypatch, RECHECK)
+    assert reason(jane.get("/private/", headers=JSON)) == (403, "inactive")
+    assert has_lost_everything()
+
+
+def test_where_everybody_is_welcome_the_account_alone_is_asked_about(
+    bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with override_provider("default", WORKSPACES=["*"], GROUPS={}):
+        client = another_session("outsider")
+        later(monkeypatch, RECHECK)
+        assert is_in(client)
+        assert questions(bitbucket) == 0 and len(bitbucket.requests_to("user")) == 2
+        bitbucket.deactivate("outsider")
+        later(monkeypatch, RECHECK)
+        assert client.get("/private/").status_code == 403
+
+
+def test_all_sessions_of_who_left_end(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = another_session()
+    bitbucket.leave("jane", "acme")
+    bitbucket.requests.clear()
+    later(monkeypatch, 0.9 * RECHECK)
+    assert reason_of(jane.get("/private/")) == "not_a_member"
+    assert reason_of(other.get("/private/")) == "not_a_member"
+    assert questions(bitbucket) == 1
+
+
+def test_who_comes_back_is_in_again_whatever_was_answered_before(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    assert not is_in(jane)
+    bitbucket.join("jane", "acme")
+    assert log_in(jane, "jane").status_code == 302
+    later(monkeypatch, 0.8 * RECHECK)
+    assert is_in(jane)
+
+
+def test_a_session_ends_with_a_redirect_where_failures_have_a_place(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    with override_provider("default", FAILURE_URL="/"):
+        response = jane.get("/private/")
+    assert response.headers["Location"].startswith("/?reason=not_a_member&trail=BB-")
+
+
+def test_a_lost_database_does_not_keep_anybody_in(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    with statements_fail("DELETE", OperationalError("locked"), 2):
+        assert reason_of(jane.get("/private/")) == "not_a_member"
+    assert "could not be asked or written" in caplog.text
+
+
+# -- what isn't known --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("endpoint", "status"), [("user", 404), ("permission", 429), ("*", 500)])
+def test_bitbucket_down_means_a_grace_and_then_503_and_no_sign_out(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, endpoint: str, status: int
+) -> None:
+    bitbucket.fail(endpoint, status)
+    for _ in range(5):
+        later(monkeypatch, 0.39 * RECHECK)  # 1.95 in the end
+        assert is_in(jane)
+    later(monkeypatch, 0.06 * RECHECK)
+    response = jane.get("/private/")
+    assert (response.status_code, reason_of(response)) == (503, "membership_unknown")
+    assert reason(jane.get("/private/", headers=JSON)) == (503, "membership_unknown")
+    assert BitbucketToken.objects.exists() and User.objects.get().groups.exists()
+    bitbucket.heal()
+    later(monkeypatch, rechecks.RETRY)
+    assert is_in(jane)
+
+
+def test_what_is_unknown_is_asked_once_a_minute(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = another_session()
+    bitbucket.requests.clear()
+    bitbucket.fail("permission", 503)
+    later(monkeypatch, 1.5 * RECHECK)
+    for minute in range(1, 4):
+        for client in (jane, other, jane):
+            assert is_in(client)
+        assert questions(bitbucket) == minute
+        later(monkeypatch, rechecks.RETRY)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"workspace": {"slug": "acme-2", "name": "Acme Widgets"}},
+        {"user": {"uuid": "{00000000-0000-4000-8000-000000000000}"}},
+    ],
+    ids=["another workspace of this name", "another person"],
+)
+def test_an_answer_about_something_else_is_no_answer(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    body = {"permission": "owner", "workspace": {"slug": "acme"}, "user": {"uuid": bitbucket.person("jane").uuid}}
+    bitbucket.answer("permission", 200, body=json.dumps({**body, **changes}))
+    later(monkeypatch, 1.9 * RECHECK)
+    assert is_in(jane)
+    later(monkeypatch, 0.2 * RECHECK)
+    assert reason_of(jane.get("/private/")) == "membership_unknown"
+
+
+@pytest.mark.parametrize("uuid", ["{00000000-0000-4000-8000-000000000000}", None])
+def test_a_profile_of_somebody_else_vouches_for_nobody(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, uuid: str | None
+) -> None:
+    bitbucket.person("jane").profile["uuid"] = uuid
+    later(monkeypatch, 2.1 * RECHECK)
+    assert reason_of(jane.get("/private/")) == "membership_unknown"
+
+
+def test_settings_that_became_wrong_are_like_an_outage(
+    jane: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_provider("default", CLIENT_ID=""):
+        later(monkeypatch, 1.5 * RECHECK)
+        assert is_in(jane)
+        later(monkeypatch, 0.6 * RECHECK)
+        assert reason_of(jane.get("/private/")) == "membership_unknown"
+    assert "CLIENT_ID" in caplog.text
+
+
+def test_a_period_that_is_none_lets_nobody_stay(jane: Client) -> None:
+    with override_provider("default", RECHECK=1):
+        response = jane.get("/private/")
+    assert (response.status_code, reason_of(response)) == (503, "misconfigured")
+
+
+def test_a_session_ends_even_if_the_settings_are_wrong_by_then(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = another_session()
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    assert not is_in(jane)
+    with override_provider("default", CLIENT_ID=""):
+        assert reason_of(other.get("/private/")) == "not_a_member"
+
+
+def test_a_clock_that_was_put_back_keeps_nobody_in(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = another_session()
+    later(monkeypatch, 0.8 * RECHECK)
+    assert is_in(other)  # so the row is from the future, too
+    later(monkeypatch, -RECHECK)
+    assert is_in(jane) and is_in(other)
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, 0.8 * RECHECK)
+    assert reason_of(other.get("/private/")) == "not_a_member"
+
+
+# -- tokens ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_access_token_that_has_ended_is_renewed(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.expire_access_tokens("jane")
+    later(monkeypatch, RECHECK)
+    assert is_in(jane)
+    assert [logged.status for logged in bitbucket.requests_to("user")] == [401, 200]
+
+
+def test_a_client_that_is_refused_is_nobodys_fault(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.expire_access_tokens("jane")
+    bitbucket.answer("token", 401, body='{"error": "unauthorized_client", "error_description": "Invalid credentials"}')
+    later(monkeypatch, RECHECK)
+    assert is_in(jane)
+    later(monkeypatch, RECHECK)
+    assert reason_of(jane.get("/private/")) == "membership_unknown"
+
+
+@pytest.mark.parametrize("how", ["no token", "revoked", "no account"])
+def test_without_a_token_that_works_people_sign_in_again(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "no token":
+        BitbucketToken.objects.all().delete()
+    elif how == "no account":
+        BitbucketAccount.objects.all().delete()
+    else:
+        bitbucket.revoke("jane")
+    later(monkeypatch, RECHECK)
+    response = jane.get("/private/?page=2")
+    assert (response.status_code, response.headers["Location"]) == (302, f"{LOGIN}?next=%2Fprivate%2F%3Fpage%3D2")
+    assert jane.head("/private/").status_code == 302
+    posted = jane.post("/private/")
+    assert (posted.status_code, reason_of(posted)) == (401, "login_required")
+    assert reason(jane.get("/private/", headers=JSON)) == (401, "login_required")
+    assert log_in(jane, "jane").status_code == 302
+    assert is_in(jane)
+
+
+def test_another_session_goes_on_once_there_is_a_token_again(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = another_session()
+    bitbucket.revoke("jane")
+    later(monkeypatch, RECHECK)
+    assert not is_in(jane)
+    log_in(jane, "jane")
+    assert not is_in(other)
+    later(monkeypatch, rechecks.RETRY)
+    assert is_in(other)
+
+
+# -- one question for all ----------------------------------------------------------------------------------------------
+
+
+def test_what_was_answered_for_another_session_is_not_asked_again(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [another_session() for _ in range(3)]
+    bitbucket.requests.clear()
+    later(monkeypatch, 0.8 * RECHECK)
+    for client in (jane, *others):
+        assert is_in(client)
+    assert questions(bitbucket) == 1
+    # They know it by now without looking.
+    with CaptureQueriesContext(connection) as queries:
+        assert is_in(others[0])
+    assert len(written(queries)) == 2
+
+
+def test_who_died_while_asking_is_waited_for_and_then_replaced(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rechecks, "PATIENCE", 0.1)
+    later(monkeypatch, RECHECK)
+    assert memberships.claim(BitbucketAccount.objects.get()) is not None
+    assert is_in(jane)  # for the time of the grace
+    assert questions(bitbucket) == 0
+    later(monkeypatch, rechecks.RETRY)
+    assert is_in(jane)
+    assert questions(bitbucket) == 1
+
+
+def test_one_of_two_begins_to_ask(jane: Client) -> None:
+    first, second = BitbucketAccount.objects.get(), BitbucketAccount.objects.get()
+    assert memberships.claim(first) is not None
+    assert memberships.claim(second) is None
+
+
+def test_an_answer_that_comes_too_late_changes_nothing(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = BitbucketAccount.objects.get()
+    claimed = memberships.claim(late)
+    assert claimed is not None
+    later(monkeypatch, 100)
+    newer = BitbucketAccount.objects.get()
+    again = memberships.claim(newer)
+    memberships.answer(late, "default", claimed)
+    row = BitbucketAccount.objects.get()
+    assert (row.asked_at, row.answer, row.checked_at) == (again, "", None)
+
+
+def overtake(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    """Let somebody act between this request's look at the row and its claim."""
+    claim = memberships.claim
+
+    def claim_after(account: BitbucketAccount) -> Any:
+        monkeypatch.setattr(memberships, "claim", claim)
+        act()
+        return claim(account)
+
+    monkeypatch.setattr(memberships, "claim", claim_after)
+
+
+@pytest.mark.parametrize(("answer", "status"), [("yes", 200), ("unknown", 200), ("not_a_member", 403)])
+def test_who_is_overtaken_uses_the_answer_of_the_other(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, answer: str, status: int
+) -> None:
+    later(monkeypatch, RECHECK)
+
+    def another() -> None:
+        account = BitbucketAccount.objects.get()
+        claimed = memberships.claim(account)
+        checked = claimed if answer == "yes" else None
+        BitbucketAccount.objects.update(answer=answer, checked_at=checked)
+
+    overtake(monkeypatch, another)
+    assert jane.get("/private/").status_code == status
+    assert questions(bitbucket) == 0
+
+
+def test_an_account_that_vanishes_meanwhile_leads_to_a_new_sign_in(
+    jane: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later(monkeypatch, RECHECK)
+    overtake(monkeypatch, BitbucketAccount.objects.all().delete)
+    assert jane.get("/private/").status_code == 302
+
+
+@pytest.mark.parametrize(("first", "asked"), [("asked_at", 0), ("answer", 1)])
+def test_a_database_that_is_locked_is_no_error_page(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, first: str, asked: int
+) -> None:
+    later(monkeypatch, RECHECK)
+    statement = f'"bitbucket_auth_bitbucketaccount" SET "{first}"'
+    with statements_fail(statement, OperationalError("locked")) as seen:
+        assert is_in(jane)
+    assert any(statement in sql.replace("`", '"') for sql in seen)
+    assert questions(bitbucket) == asked  # who can't say that they ask don't ask
+
+
+# -- sessions from before ----------------------------------------------------------------------------------------------
+
+
+def test_a_session_from_before_is_asked_about_at_once(jane: Client, bitbucket: BitbucketSimulator) -> None:
+    old = Client()
+    old.force_login(User.objects.get(), "django_bitbucket_auth.backends.BitbucketBackend")
+    assert is_in(old) and questions(bitbucket) == 1
+    with CaptureQueriesContext(connection) as queries:
+        assert is_in(old)
+    assert len(written(queries)) == 2
+    bitbucket.leave("jane", "acme")
+    older = Client()
+    older.force_login(User.objects.get(), "django_bitbucket_auth.backends.BitbucketBackend")
+    session = older.session
+    session["_bitbucket_auth"] = {"another": "version"}
+    session.save()
+    assert is_in(older)  # it was asked a moment ago
+
+
+def test_a_session_from_before_has_the_whole_grace(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.fail("*", 503)
+    old = Client()
+    old.force_login(User.objects.get(), "django_bitbucket_auth.backends.BitbucketBackend")
+    assert is_in(old)
+    later(monkeypatch, 0.9 * RECHECK)
+    assert is_in(old)
+    later(monkeypatch, 0.2 * RECHECK)
+    assert not is_in(old)
+
+
+def test_who_has_no_bitbucket_account_is_looked_for_once(django_assert_num_queries: Any) -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("test"), "django_bitbucket_auth.backends.BitbucketBackend")
+    assert is_in(client)
+    with django_assert_num_queries(2):
+        assert is_in(client)
+
+
+def test_a_provider_that_was_removed_asks_about_nobody(jane: Client, settings: Any) -> None:
+    settings.BITBUCKET_AUTH = {"second": settings.BITBUCKET_AUTH["default"]}
+    assert is_in(jane)
+    settings.BITBUCKET_AUTH = ["nonsense"]
+    assert is_in(jane)
+    settings.BITBUCKET_AUTH = {"default": None}
+    assert is_in(jane)
+
+
+def test_each_provider_has_its_own_period(jane: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with simulated_bitbucket("second", RECHECK=None) as other:
+        client = Client()
+        log_in(client, "jane", alias="second")
+        other.deactivate("jane")
+        later(monkeypatch, 10 * RECHECK)
+        assert is_in(client)
+
+
+@pytest.mark.parametrize("act", ["deactivate", "revoke"])
+@pytest.mark.parametrize("kind", ["data-center", "data-center-oauth1", "cloud-oauth1"])
+def test_every_kind_can_ask_whether_the_account_is_active(kind: str, act: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with simulated_bitbucket("second", kind=kind, RECHECK=RECHECK) as other:
+        client = Client()
+        log_in(client, "jane", alias="second")
+        later(monkeypatch, RECHECK)
+        assert is_in(client)
+        getattr(other, act)("jane")
+        later(monkeypatch, RECHECK)
+        assert not is_in(client)
+
+
+# -- which requests ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/bitbucket/login/", 200), ("/sign-out/", 200), ("/files/guarding.py", 200), ("/nowhere/", 404)],
+)
+def test_our_own_pages_files_and_the_way_out_are_open(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, path: str, status: int
+) -> None:
+    bitbucket.fail("*", 503)
+    later(monkeypatch, 3 * RECHECK)
+    response = jane.get(path)
+    b"".join(response)
+    assert response.status_code == status
+    assert not bitbucket.requests
+
+
+def test_async_views_are_asked_about_in_their_event_loop(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AsyncClient()
+    client.cookies = jane.cookies
+    get = async_to_sync(client.get)
+    for path in ("/aprivate/", "/private/"):
+        assert get(path).content == b"jdoe"
+    later(monkeypatch, RECHECK)
+    assert get("/aprivate/").content == b"jdoe"
+    assert questions(bitbucket) == 1
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    response = get("/aprivate/")
+    assert (response.status_code, reason_of(response)) == (403, "not_a_member")
+    assert get("/private/").status_code == 302
+    assert async_to_sync(AsyncClient().get)("/").status_code == 200
+
+
+def test_it_says_where_it_has_to_stand() -> None:
+    middleware = MembershipMiddleware(lambda request: HttpResponse("page"))
+    request = RequestFactory().get("/")
+    assert middleware(request).content == b"page"  # type: ignore[union-attr]
+    with pytest.raises(ConfigurationError, match="AuthenticationMiddleware"):
+        middleware.process_view(request, None, (), {})
+
+
+def test_a_person_who_is_not_one_any_more_is_not_asked_about(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    User.objects.update(is_active=False)
+    later(monkeypatch, RECHECK)
+    assert jane.get("/private/").status_code == 302
+    assert not bitbucket.requests
+
+
+# -- threads -----------------------------------------------------------------------------------------------------------
+
+
+def settled() -> None:
+    """Wait for the threads that ask."""
+    for thread in threading.enumerate():
+        if thread.name == "bitbucket-auth-recheck":
+            thread.join(20)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestManyWorkers:
+    """Real threads, each with a connection of its own."""
+
+    def test_a_request_goes_on_while_it_is_asked(
+        self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = another_session()
+        bitbucket.requests.clear()
+        bitbucket.leave("jane", "acme")
+        later(monkeypatch, 0.8 * RECHECK)
+        gate = threading.Event()
+        ask = memberships.ask
+
+        def ask_when_told(*args: Any) -> Any:
+            assert gate.wait(20)
+            return ask(*args)
+
+        monkeypatch.setattr(memberships, "ask", ask_when_told)
+        for client in (jane, other, jane):
+            assert is_in(client)  # nobody has said anything yet
+        gate.set()
+        settled()
+        assert questions(bitbucket) == 1
+        for client in (jane, other):
+            assert reason_of(client.get("/private/")) == "not_a_member"
+        assert has_lost_everything()
+
+    @pytest.mark.parametrize("part", [0.8, 1.1])
+    def test_many_workers_ask_once(
+        self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, part: float
+    ) -> None:
+        clients = [jane, *(another_session() for _ in range(7))]
+        bitbucket.requests.clear()
+        later(monkeypatch, part * RECHECK)
+        barrier = threading.Barrier(len(clients), timeout=20)
+
+        def visit(client: Client) -> bool:
+            try:
+                barrier.wait()
+                return is_in(client)
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(len(clients)) as pool:
+            assert all(pool.map(visit, clients))
+        settled()
+        assert questions(bitbucket) == 1
+        assert all(map(is_in, clients))
+        assert questions(bitbucket) == 1
+
+    def test_who_has_to_wait_hears_the_answer_of_another(
+        self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bitbucket.leave("jane", "acme")
+        later(monkeypatch, RECHECK)
+        account = BitbucketAccount.objects.get()
+        claimed = memberships.claim(account)
+        assert claimed is not None
+        sleep = time.sleep
+
+        def answer_meanwhile(seconds: float) -> None:
+            monkeypatch.setattr(time, "sleep", sleep)
+            memberships.answer(account, "default", claimed)
+
+        monkeypatch.setattr(time, "sleep", answer_meanwhile)
+        assert reason_of(jane.get("/private/")) == "not_a_member"
+
+    def test_where_no_thread_starts_the_request_asks(
+        self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*args: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        bitbucket.leave("jane", "acme")
+        later(monkeypatch, 0.8 * RECHECK)
+        # Profile and membership are asked for in turn then, too.
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        assert reason_of(jane.get("/private/")) == "not_a_member"
+
+    def test_no_more_threads_than_a_few_ask(
+        self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rechecks, "_free", threading.BoundedSemaphore(1))
+        later(monkeypatch, 0.8 * RECHECK)
+        with rechecks._free:
+            assert is_in(jane)
+        assert questions(bitbucket) == 0
+        overtake(monkeypatch, lambda: memberships.claim(BitbucketAccount.objects.get()))
+        assert is_in(jane)
+        assert questions(bitbucket) == 0
+        assert rechecks._free.acquire(blocking=False)
+
+    def test_a_thread_that_fails_says_so(
+        self, jane: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*args: Any) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(memberships, "ask", fail)
+        later(monkeypatch, 0.8 * RECHECK)
+        assert is_in(jane)
+        settled()
+        assert "could not be asked" in caplog.text and "ZeroDivisionError" in caplog.text
+
+    def test_what_is_retried_in_the_grace_makes_nobody_wait(
+        self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bitbucket.fail("permission", 503)
+        later(monkeypatch, 1.1 * RECHECK)
+        assert is_in(jane)
+        later(monkeypatch, rechecks.RETRY)
+        bitbucket.heal()
+        assert is_in(jane)
+        settled()
+        assert questions(bitbucket) == 2
+        assert BitbucketAccount.objects.get().answer == "yes"
