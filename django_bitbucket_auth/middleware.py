@@ -7,6 +7,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib import auth
+from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -64,7 +65,9 @@ def _is_free(request: HttpRequest, view: Any) -> bool:
         return True
     match = request.resolver_match
     ours = match is not None and (match.app_names[-1:] == ["bitbucket_auth"] or match.url_name == "logout")
-    return ours or getattr(view, "__module__", "") in _FILES
+    kind = getattr(view, "view_class", None)
+    leaving = isinstance(kind, type) and issubclass(kind, LogoutView)
+    return ours or leaving or getattr(view, "__module__", "") in _FILES
 
 
 def _checked(request: HttpRequest) -> HttpResponse | None:

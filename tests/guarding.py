@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import logout
+from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views import View
@@ -95,6 +96,7 @@ urlpatterns = [
     path("class/", Members.as_view()),
     path("aclass/", AMembers.as_view()),
     path("sign-out/", sign_out, name="logout"),
+    path("leave/", LogoutView.as_view()),
     path("files/<path:path>", serve, {"document_root": __file__.rpartition("/")[0]}),
     path("bitbucket/", include("django_bitbucket_auth.urls")),
 ]

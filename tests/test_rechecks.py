@@ -132,6 +132,15 @@ def test_backends_that_are_gone_sign_nobody_in() -> None:
     assert not marks.is_due(session)
 
 
+def test_a_sign_in_costs_no_query_more(jane: Client) -> None:
+    counts = []
+    for seconds in (None, RECHECK):
+        with override_provider("default", RECHECK=seconds), CaptureQueriesContext(connection) as queries:
+            log_in(Client(), "jane")
+        counts.append(len(written(queries)))
+    assert counts[0] == counts[1]
+
+
 # -- who left ----------------------------------------------------------------------------------------------------------
 
 
@@ -563,7 +572,13 @@ def test_every_kind_can_ask_whether_the_account_is_active(kind: str, act: str, m
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/bitbucket/login/", 200), ("/sign-out/", 200), ("/files/guarding.py", 200), ("/nowhere/", 404)],
+    [
+        ("/bitbucket/login/", 200),
+        ("/sign-out/", 200),
+        ("/files/guarding.py", 200),
+        ("/leave/", 405),
+        ("/nowhere/", 404),
+    ],
 )
 def test_our_own_pages_files_and_the_way_out_are_open(
     jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, path: str, status: int

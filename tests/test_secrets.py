@@ -23,10 +23,11 @@ from django.utils.log import AdminEmailHandler
 from steps import CALLBACK, attempts_of, code_for, come_back, start
 from stored import stored as stored_token
 from test_faults import JSON, LOST, TOKEN, USER, WORKS
+from test_guards import later
 
 from django_bitbucket_auth import conf, tokens, views
 from django_bitbucket_auth.backends import BitbucketBackend
-from django_bitbucket_auth.bitbucket import Profile
+from django_bitbucket_auth.bitbucket import CloudProvider, Profile
 from django_bitbucket_auth.hooks import BitbucketLogin
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.oauth.grants import AuthorizationCode
@@ -47,6 +48,13 @@ class CrashingBackend(BitbucketBackend):
 
     def create_user(self, request: HttpRequest, login: BitbucketLogin, fields: dict[str, Any]) -> User:
         super().create_user(request, login, fields)
+        raise ZeroDivisionError
+
+
+class CrashingProvider(CloudProvider):
+    """The same."""
+
+    def fetch_profile(self, token: Token) -> Profile:
         raise ZeroDivisionError
 
 
@@ -174,6 +182,35 @@ def test_a_crash_in_the_callback_mails_no_secret(bitbucket: BitbucketSimulator, 
     for secret in (code, started.state, token["code_verifier"], bitbucket.client.client_secret):
         assert secret not in seen
     assert not BitbucketAccount.objects.exists() and not User.objects.exists()
+
+
+@override_settings(ADMINS=ADMINS, ROOT_URLCONF="guarding")
+def test_no_question_about_a_person_tells_a_secret(
+    bitbucket: BitbucketSimulator, everything: io.StringIO, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django_bitbucket_auth.middleware.MembershipMiddleware"]
+    client = Client(raise_request_exception=False)
+    tokens = json.dumps({**TOKEN, "access_token": ACCESS, "refresh_token": REFRESH})
+    keys: dict[str, Any] = {"CLIENT_SECRET": SECRET, "RETRIES": 0, "RECHECK": 60}
+    with override_provider("default", **keys):
+        started = start(client)
+        bitbucket.answer("token", 200, headers=JSON, body=tokens)
+        bitbucket.answer("user", 200, headers=JSON, body=json.dumps(USER))
+        come_back(client, code="c", state=started.state)
+        pages = ""
+        for endpoint, status in (("permission", 500), ("user", 500), ("user", 401), ("token", 400)):
+            bitbucket.heal(endpoint)
+            bitbucket.fail(endpoint, status)
+            later(monkeypatch, 61)
+            for path in ("/private/", "/members/"):
+                pages += client.get(path).content.decode()
+    with override_provider("default", **keys, KIND="test_secrets.CrashingProvider"):
+        later(monkeypatch, 61)
+        assert client.get("/members/").status_code == 500
+    assert "ZeroDivisionError" in mails() and "Request refused" in everything.getvalue()
+    haystack = everything.getvalue() + mails() + pages + stored()
+    for secret in (ACCESS, REFRESH, SECRET):
+        assert secret not in haystack
 
 
 def test_the_answer_is_taken_out_of_the_request() -> None:
