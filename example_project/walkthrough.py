@@ -58,6 +58,10 @@ class Walk:
             self.run_the_job()
         else:
             say("  - No scheduled job: in OAuth 1.0a an application has no token of its own")
+        if not self.kind.is_data_center:
+            self.become_an_owner()
+        else:
+            say("  - No page for owners: a Data Center has no workspaces")
         self.connect_another()
         self.leave()
         self.deny()
@@ -143,6 +147,19 @@ class Walk:
             say(f"  ✓ The scheduled job reports on {self.kind.project}; its {run} run {kept}")
             say(f"      {' → '.join(made)}")
 
+    def become_an_owner(self) -> None:
+        """A page for owners of the workspace, of whom Bitbucket is asked each time."""
+        self.browser.click("Private page")
+        page = self.browser.click("Try the page for owners")
+        expect(page, page.status == 403 and page.path == "/owners/", "a refusal with 403")
+        expect(page, "You are not a member" in page.text and "BB-" in page.text, "the reason, and a code for help")
+        done("The owners' page is closed to a member", page)
+
+        self.turn("join", workspace=PROJECT, role="owner")
+        page = self.browser.type(f"{self.site}/owners/")
+        expect(page, page.status == 200 and NAME in page.text, "the owners' page")
+        done("She is made an owner at Bitbucket, and the page is open", page)
+
     def connect_another(self) -> None:
         """One more account for a while; and that the last one stays."""
         self.browser.type(f"{self.site}/profile/")
@@ -198,11 +215,11 @@ class Walk:
         """How Bitbucket's log names a request for tokens."""
         return f"POST {self.kind.context_path}{self.kind.token}"
 
-    def turn(self, dial: str) -> None:
-        """Let something happen to the person's tokens at the simulated Bitbucket, as its page of dials does."""
+    def turn(self, dial: str, **more: str) -> None:
+        """Let something happen to the person or her tokens at the simulated Bitbucket, as its page of dials does."""
         with requests.Session() as session:
             session.trust_env = False
-            form = {"dial": dial, "person": PERSON}
+            form = {"dial": dial, "person": PERSON, **more}
             session.post(f"{self.simulator}/_simulator/", form, timeout=10).raise_for_status()
 
     def requests(self) -> list[str]:

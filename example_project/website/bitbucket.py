@@ -23,6 +23,12 @@ def is_data_center() -> bool:
     return str(provider.get("KIND", "cloud")).startswith("data-center")
 
 
+def own_workspaces() -> list[str]:
+    """The workspaces of which somebody has to be a member to come in; none where everybody is meant."""
+    provider = getattr(settings, "BITBUCKET_AUTH", {}).get("default", {})
+    return [workspace for workspace in provider.get("WORKSPACES", []) if workspace != "*"]
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """A workspace of ``user/workspaces``. Its slug can change; ``uuid`` can't, and is as good in paths."""

@@ -3,9 +3,15 @@
 from django.conf import settings
 from django.http import HttpRequest
 
-from .bitbucket import is_data_center
+from .bitbucket import is_data_center, own_workspaces
 
 
 def bitbucket(request: HttpRequest) -> dict[str, object]:
-    """``simulator_url``: where the simulated Bitbucket runs, or empty; ``is_data_center``: which kind it is."""
-    return {"simulator_url": getattr(settings, "SIMULATOR_URL", ""), "is_data_center": is_data_center()}
+    """``simulator_url``: where the simulated Bitbucket runs, or empty; ``is_data_center``: which kind it is;
+    ``has_owners``: whether the site belongs to a workspace.
+    """
+    return {
+        "simulator_url": getattr(settings, "SIMULATOR_URL", ""),
+        "is_data_center": is_data_center(),
+        "has_owners": bool(own_workspaces()),
+    }

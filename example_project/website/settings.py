@@ -51,6 +51,10 @@ if KIND == "data-center-oauth1":
     # PEM text, or a path. It signs each request, so there is no secret.
     PROVIDER["RSA_KEY"] = env.str("BITBUCKET_RSA_KEY", default="")
 
+# Who leaves the workspace, or is deactivated at Bitbucket, is signed out within so many seconds (by
+# MembershipMiddleware, below).
+PROVIDER["RECHECK"] = env.int("BITBUCKET_RECHECK", default=300)
+
 BITBUCKET_AUTH = {"default": PROVIDER}
 
 # One process serves this site, so its own memory will do as the cache.
@@ -112,6 +116,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_bitbucket_auth.middleware.MembershipMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -1,4 +1,4 @@
-"""The site's pages. One needs code of its own; the others' templates have the person as ``user``."""
+"""The site's pages. Two need code of their own; the others' templates have the person as ``user``."""
 
 from collections.abc import Callable
 
@@ -21,6 +21,7 @@ urlpatterns = [
     path("", never_cache(TemplateView.as_view(template_name="home.html")), name="home"),
     path("profile/", members_only("profile.html"), name="profile"),
     path("repositories/", views.repositories, name="repositories"),
+    path("owners/", never_cache(views.Owners.as_view()), name="owners"),
     path("private/", members_only("private.html"), name="private"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("bitbucket/", include("django_bitbucket_auth.urls")),

@@ -1,4 +1,4 @@
-"""The page that calls Bitbucket's API as the person who looks at it."""
+"""The page that calls Bitbucket's API as the person who looks at it, and the one for owners of the workspace."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from itertools import islice
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.generic import TemplateView
 
 from django_bitbucket_auth.api import BitbucketSession, get_session
+from django_bitbucket_auth.decorators import BitbucketLoginRequiredMixin
 from django_bitbucket_auth.exceptions import (
     BitbucketAuthError,
     BitbucketUnavailable,
@@ -25,7 +27,7 @@ from django_bitbucket_auth.exceptions import (
     ReauthenticationRequired,
 )
 
-from .bitbucket import Workspace, by_project, is_data_center, newest_first, workspaces_in
+from .bitbucket import Workspace, by_project, is_data_center, newest_first, own_workspaces, workspaces_in
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,20 @@ def repositories(request: HttpRequest) -> HttpResponse:
             return problem(request, error, "withdrawn", 403)
         return problem(request, error, "nonsense", 502)
     return render(request, "repositories.html", shown)
+
+
+class Owners(BitbucketLoginRequiredMixin, TemplateView):
+    """For owners of the site's workspace. Bitbucket is asked each time that somebody looks at it."""
+
+    template_name = "owners.html"
+    max_age = 0
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.workspaces = [f"{workspace}:owner" for workspace in own_workspaces()]
+        if not self.workspaces:
+            # Nobody owns a site that belongs to no workspace; an empty list would let everybody in.
+            raise Http404
 
 
 def of_workspaces(session: BitbucketSession) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django.test import Client, override_settings
 from example.sites import STEERING, served, settings_with, site_of
 from kinds import KINDS, Kind
 from servers import ServerProblem
+from test_guards import later
 from walkthrough import Walk
 
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
@@ -47,7 +48,37 @@ def test_with_each_kind_a_person_signs_in_uses_the_api_is_refused_and_comes_back
     said = capsys.readouterr().out
     assert (person["Name"], person["E-mail"]) == ("Jane Doe", f"jane@example.com {kind.address}")
     # What a kind hasn't got is no step that was done.
-    assert (said.count("✓"), said.count("  - ")) == ((17, 2) if kind.is_oauth1 else (20, 0))
+    steps, left_out = (17, 2) if kind.is_oauth1 else (20, 0)
+    more = (0, 1) if kind.is_data_center else (2, 0)
+    assert (said.count("✓"), said.count("  - ")) == (steps + more[0], left_out + more[1])
+
+
+@pytest.mark.django_db
+def test_there_is_a_page_for_owners_where_the_site_belongs_to_a_workspace(client: Client) -> None:
+    with site_of("cloud") as bitbucket:
+        assert client.get("/owners/").headers["Location"] == "/bitbucket/login/?next=%2Fowners%2F"
+        log_in(client, "jane")
+        assert '"/owners/"' in client.get("/private/").content.decode()
+        assert client.get("/owners/").status_code == 403
+        bitbucket.join("jane", "acme", "owner")
+        assert "Only owners of the workspace see this." in client.get("/owners/").content.decode()
+        with override_provider("default", WORKSPACES=["*"]):
+            assert client.get("/owners/").status_code == 404
+            assert '"/owners/"' not in client.get("/private/").content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_leaves_is_out_within_the_time_that_the_settings_say(
+    kind: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with site_of(kind, "/bitbucket" if "data-center" in kind else "") as bitbucket:
+        log_in(client, "jane")
+        assert client.get("/private/").status_code == 200
+        bitbucket.leave("jane", "acme")
+        bitbucket.deactivate("jane")
+        later(monkeypatch, 300)
+        assert client.get("/private/").status_code != 200
 
 
 # -- how it is set up --------------------------------------------------------------------------------------------------
@@ -68,6 +99,7 @@ def test_a_data_center_is_named_by_the_environment_and_vouches_for_no_address_by
         "BASE_URL": "https://git.example.com/bitbucket",
         "TRUST_EMAILS": [],
         "SCOPES": ["REPO_READ"],
+        "RECHECK": 300,
     }
     trusting = settings_with(
         BITBUCKET_KIND="data-center-oauth1", BITBUCKET_TRUST_EMAILS="example.com,example.org", **named
@@ -77,6 +109,7 @@ def test_a_data_center_is_named_by_the_environment_and_vouches_for_no_address_by
         "BASE_URL": "https://git.example.com/bitbucket",
         "TRUST_EMAILS": ["example.com", "example.org"],
         "RSA_KEY": "/run/secrets/key.pem",
+        "RECHECK": 300,
     }
 
 
