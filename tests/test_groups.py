@@ -13,7 +13,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from logins import JANE, sign_in, statements_fail
-from steps import reason_of
+from steps import connect, reason_of
 from test_counts import written
 
 from django_bitbucket_auth import accounts, conf, groups
@@ -195,18 +195,13 @@ def test_a_database_that_fails_takes_back_the_groups_too() -> None:
     assert groups_of() == {"Owners"}
 
 
-def test_connecting_an_account_changes_no_groups() -> None:
-    from logins import a_login, a_request
-
-    from django_bitbucket_auth.backends import BitbucketBackend
-    from django_bitbucket_auth.hooks import BitbucketLogin
-
-    login = a_login(JANE, groups={"Staff": ("acme",)})
-    connecting = BitbucketLogin(
-        login.configuration, login.profile, login.token, login.redirect_uri, "connect", groups=frozenset({"Staff"})
-    )
-    user = BitbucketBackend().authenticate(a_request(), bitbucket_login=connecting)
-    assert user is not None and not user.groups.exists()
+def test_connecting_an_account_asks_about_no_group_and_changes_none(bitbucket: BitbucketSimulator) -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("anna"), "django.contrib.auth.backends.ModelBackend")
+    assert connect(client, bitbucket).status_code == 302
+    assert BitbucketAccount.objects.get().user.username == "anna"
+    assert [logged.path for logged in bitbucket.requests_to("permission")] == ["/2.0/user/workspaces/acme/permission"]
+    assert groups_of("anna") == set()
 
 
 def test_nothing_is_asked_of_a_user_whose_groups_are_not_managed(django_assert_num_queries: Any) -> None:

@@ -18,7 +18,7 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from logins import statements_fail
-from steps import LOGIN, listening, reason_of
+from steps import LOGIN, connect, listening, reason_of
 from test_counts import written
 from test_guards import JSON, later, reason
 
@@ -494,6 +494,16 @@ def test_a_database_that_is_locked_is_no_error_page(
         assert is_in(jane)
     assert any(statement in sql.replace("`", '"') for sql in seen)
     assert questions(bitbucket) == asked  # who can't say that they ask don't ask
+
+
+def test_an_account_that_is_connected_later_is_not_asked_about(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connect(jane, bitbucket, "unconfirmed").status_code == 302
+    bitbucket.leave("unconfirmed", "acme")
+    later(monkeypatch, RECHECK)
+    assert is_in(jane)
+    assert bitbucket.requests_to("permission")[-1].person == "jane"
 
 
 # -- sessions from before ----------------------------------------------------------------------------------------------
