@@ -159,10 +159,10 @@ def _expel(instance: str, uids: list[str], configuration: ProviderSettings, data
     with transaction.atomic(using=database):
         tokens.forget(instance, uids, configuration.alias, using=database)
         rows = BitbucketAccount.objects.using(database).select_related("user").filter(instance=instance, uid__in=uids)
-        for account in rows if configuration.groups else ():
-            # Compared again here: a collation may take one id for another.
-            if account.instance == instance and account.uid in uids:
-                groups.sync(account.user, configuration.groups, (), database)
+        # Compared again here: a collation may take one id for another.
+        accounts = [row for row in rows if row.instance == instance and row.uid in uids] if configuration.groups else []
+        for account in accounts:
+            groups.sync(account.user, configuration.groups, (), database)
 
 
 def check_active(user: User | None, backend: BitbucketBackend) -> None:
