@@ -12,8 +12,8 @@ from django.core.checks import CheckMessage
 from django.test import override_settings
 
 import django_bitbucket_auth
-from django_bitbucket_auth import checks
 from django_bitbucket_auth.backends import BitbucketBackend
+from django_bitbucket_auth.checks import project
 
 # Django asks the database, too: which types MariaDB has depends on its version.
 pytestmark = pytest.mark.django_db
@@ -218,17 +218,17 @@ def test_the_cache_is_shared(backend: str, ids: list[str]) -> None:
 )
 def test_what_a_user_model_requires_can_be_given(model: str, ids: list[str]) -> None:
     with override_settings(AUTH_USER_MODEL=model):
-        assert [problem.number for problem in checks._user_model()] == ids
+        assert [problem.number for problem in project._user_model()] == ids
 
 
 def test_a_user_model_that_the_backend_knows_is_fine() -> None:
     with override_settings(AUTH_USER_MODEL="people.Employee"):
-        [problem] = checks._user_model()
+        [problem] = project._user_model()
         assert "number" in problem.message
         assert "username" not in problem.message
         for backend in ("test_checks.Creating", "no.such.Backend", "django.contrib.auth.backends.ModelBackend"):
             with override_settings(AUTHENTICATION_BACKENDS=[backend]):
-                assert list(checks._user_model()) == []
+                assert list(project._user_model()) == []
 
 
 # -- off-boarding ------------------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def test_a_callback_by_plain_http_is_warned_of() -> None:
 
 
 def test_ids_are_documented_exactly_once_and_nothing_else_is() -> None:
-    sources = (PACKAGE / f"{name}.py" for name in ("checks", "conf", "kinds", "validators"))
+    sources = (PACKAGE / f"{name}.py" for name in ("checks/project", "checks/providers", "conf", "kinds", "validators"))
     used = {number for path in sources for number in re.findall(r'"([EWI]\d{3})"', path.read_text(encoding="utf-8"))}
     lines = DOCS.read_text(encoding="utf-8").splitlines()
     headings = [line for line, below in pairwise(lines) if below and set(below) <= set("=-~^")]

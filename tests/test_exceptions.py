@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
-from django_bitbucket_auth import exceptions, failures
+from django_bitbucket_auth import exceptions, phrases
 
 TREE: dict[str, tuple[str, str]] = {
     "ConfigurationError": ("BitbucketAuthError", "misconfigured"),
@@ -64,7 +64,7 @@ def test_the_drawing_in_the_docstring_shows_each(name: str) -> None:
 @pytest.mark.parametrize("name", TREE)
 def test_each_carries_a_reason_that_the_error_page_knows(name: str) -> None:
     assert made(name).reason == TREE[name][1]
-    assert made(name).reason in failures.REASONS
+    assert made(name).reason in phrases.REASONS
 
 
 def test_a_configuration_error_is_djangos_improperly_configured() -> None:

@@ -65,8 +65,8 @@ def page_request(settings: Any) -> HttpRequest:
 
 
 def test_every_reason_code_has_words_and_no_other_has() -> None:
-    assert set(failures.REASONS) == set(CODES) >= set(phrases.CONNECTING)
-    for reason in failures.REASONS.values():
+    assert set(phrases.REASONS) == set(CODES) >= set(phrases.CONNECTING)
+    for reason in phrases.REASONS.values():
         assert reason.title and reason.message and reason.status in (400, 401, 403, 502, 503, 504)
         assert reason.level >= logging.WARNING  # the line that a trail leads to is written with default logging
 

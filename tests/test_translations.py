@@ -22,7 +22,7 @@ from logins import JANE, sign_in
 from steps import CALLBACK, LOGIN
 from translations import LANGUAGES, LOCALE, Message
 
-from django_bitbucket_auth import failures
+from django_bitbucket_auth import phrases
 
 ADVICE = "run `tox run -e translations`, then fill in django_bitbucket_auth/locale/{}/LC_MESSAGES/django.po"
 
@@ -167,7 +167,7 @@ def test_pages_are_in_the_visitors_language(client: Client, language: str) -> No
     sign_in_page, error_page = page(client, language, LOGIN), page(client, language, CALLBACK)
     forwarding = page(client, language, LOGIN, next="/")
     with translation.override(language):
-        reason = failures.REASONS["state_missing"]
+        reason = phrases.REASONS["state_missing"]
         for shown, texts in (
             (sign_in_page, ["Sign in", "Sign in with %(provider_name)s"]),
             (error_page, [str(reason.title), str(reason.message), "Try again", "If you ask for help, give this code:"]),
@@ -182,9 +182,9 @@ def test_pages_are_in_the_visitors_language(client: Client, language: str) -> No
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_is_said_in_it(language: str) -> None:
     with translation.override("en"):
-        english = {(str(reason.title), str(reason.message)) for reason in failures.REASONS.values()}
+        english = {(str(reason.title), str(reason.message)) for reason in phrases.REASONS.values()}
     with translation.override(language):
-        theirs = {(str(reason.title), str(reason.message)) for reason in failures.REASONS.values()}
+        theirs = {(str(reason.title), str(reason.message)) for reason in phrases.REASONS.values()}
     assert len(theirs) == len(english) and not theirs & english
 
 
