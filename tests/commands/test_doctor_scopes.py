@@ -83,7 +83,12 @@ def test_the_uuid_of_a_slug_is_told_to_be_pasted(bitbucket: BitbucketSimulator) 
     with override_provider("default", WORKSPACES=["acme"]):
         slug = found()["workspace_slug"]
     assert slug.level == "warning"
-    assert f"“{uuid_of(bitbucket)}” into WORKSPACES in place of “acme”" in slug.next
+    assert f"“{uuid_of(bitbucket)}” into WORKSPACES or GROUPS in place of “acme”" in slug.next
+
+
+def test_those_of_groups_are_asked_for_too(bitbucket: BitbucketSimulator) -> None:
+    with override_provider("default", WORKSPACES=["*"], GROUPS={"developers": ["acme:owner"]}):
+        assert uuid_of(bitbucket) in found()["workspace_slug"].next
 
 
 def test_a_uuid_is_told_by_its_slug(bitbucket: BitbucketSimulator) -> None:
@@ -97,7 +102,7 @@ def test_a_workspace_that_is_not_there_is_an_error(bitbucket: BitbucketSimulator
     bitbucket.add_workspace(Workspace("hidden"))
     for name in ("absent", "hidden"):
         with override_provider("default", WORKSPACES=[name]):
-            assert "nobody gets in by it" in found()["workspace_missing"].seen
+            assert "nobody is a member of it" in found()["workspace_missing"].seen
 
 
 def test_without_a_token_of_the_application_it_can_not_be_asked() -> None:

@@ -1,4 +1,4 @@
-"""The workspaces of ``WORKSPACES``: the uuid of each, which stays when its slug is given to somebody else."""
+"""The workspaces of ``WORKSPACES`` and ``GROUPS``: the uuid of each, which stays when its slug changes hands."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .patient import Patient, get
 
 def named(patient: Patient) -> Iterator[Finding]:
     """What Bitbucket knows each by."""
-    required = patient.configuration.required_workspaces
+    asked = patient.configuration.asked_workspaces
     if isinstance(patient.conversation(), CloudProvider):
-        for workspace in required:
+        for workspace in asked:
             yield _of(patient, workspace)
 
 
@@ -34,8 +34,8 @@ def _of(patient: Patient, workspace: str) -> Finding:
         return Finding(
             "error",
             "workspace_missing",
-            f"Bitbucket has no workspace {workspace}, or none that this client may see: nobody gets in by it.",
-            "Correct it in WORKSPACES. If it is right, ask for its uuid as one of its members: "
+            f"Bitbucket has no workspace {workspace}, or none that this client may see: nobody is a member of it.",
+            "Correct it in WORKSPACES or GROUPS. If it is right, ask for its uuid as one of its members: "
             "see “Limit sign-in to a workspace” in the documentation.",
         )
     body = json_object(response)
@@ -56,8 +56,8 @@ def _of(patient: Patient, workspace: str) -> Finding:
     return Finding(
         "warning",
         "workspace_slug",
-        f"{workspace} is {uuid}. A slug can be renamed, and whoever takes it over decides who comes in.",
-        f"Put “{uuid}” into WORKSPACES in place of “{workspace}”.",
+        f"{workspace} is {uuid}. A slug can be renamed, and whoever takes it over decides who is a member.",
+        f"Put “{uuid}” into WORKSPACES or GROUPS in place of “{workspace}”.",
     )
 
 
