@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +17,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError, router, t
 from django.db.models import Q
 from django.http import HttpRequest
 
-from . import groups, hooks, recognition, tokens, users
+from . import conf, groups, hooks, recognition, tokens, users
 from .bitbucket import Profile
 from .conf import ProviderSettings
 from .exceptions import BitbucketUnavailable, ConfigurationError, LoginRefused, ProfileError
@@ -163,6 +164,18 @@ def _expel(instance: str, uids: list[str], configuration: ProviderSettings, data
         accounts = [row for row in rows if row.instance == instance and row.uid in uids] if configuration.groups else []
         for account in accounts:
             groups.sync(account.user, configuration.groups, (), database)
+
+
+def ungroup(account: BitbucketAccount, user: User, database: str) -> None:
+    """Take from the user the groups that came with an account which is about to go.
+
+    Afterwards nobody could: there would be no row to find when Bitbucket says that the person has left.
+    """
+    for alias in conf.aliases():
+        with suppress(ConfigurationError):
+            configuration = conf.provider_settings(alias)
+            if configuration.groups and conf.provider(configuration).instance == account.instance:
+                groups.sync(user, configuration.groups, (), database)
 
 
 def check_active(user: User | None, backend: BitbucketBackend) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from django.contrib import auth
 from django.contrib.auth.backends import ModelBackend, RemoteUserBackend
 from django.contrib.auth.hashers import identify_hasher
-from django.db import DatabaseError, connections, router, transaction
+from django.db import DatabaseError, router, transaction
 from django.db.models import F
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
@@ -144,16 +144,19 @@ def _find(login: BitbucketLogin, person: User, database: str) -> BitbucketAccoun
 
 
 def _tie(request: HttpRequest, login: BitbucketLogin, person: User, backend: BitbucketBackend, database: str) -> None:
-    # What was to be told of a try that was undone isn't true.
-    login.after.clear()
-    with transaction.atomic(using=database):
-        user = _locked(person, database)
-        if user is None:
-            raise BitbucketUnavailable(f"the user {person.pk} is gone")
-        # Bitbucket was waited for: the password may be a new one by now.
-        _check_unchanged(user, session_hash(person))
-        accounts.check_active(user, backend)
-        accounts.write(request, login, backend, database, _find(login, user, database), user, {})
+    try:
+        with transaction.atomic(using=database):
+            user = _locked(person, database)
+            if user is None:
+                raise BitbucketUnavailable(f"the user {person.pk} is gone")
+            # Bitbucket was waited for: the password may be a new one by now.
+            _check_unchanged(user, session_hash(person))
+            accounts.check_active(user, backend)
+            accounts.write(request, login, backend, database, _find(login, user, database), user, {})
+    except BaseException:
+        # What was to be told of a try that was undone, by the commit even, isn't true.
+        login.after.clear()
+        raise
 
 
 def _give_up(
@@ -169,6 +172,7 @@ def _give_up(
         if is_needed(request, user, account, mine, known, backend):
             account.tokens.using(database).all().delete()
             return False
+        accounts.ungroup(account, user, database)
         key = account.pk
         account.delete(using=database)
         account.pk = key  # receivers may know the account by it
@@ -182,11 +186,11 @@ def _give_up(
 def _locked(person: User, database: str) -> User | None:
     """The user as the database has it now, with the row locked until the transaction ends."""
     rows = users.model()._base_manager.using(database).filter(pk=person.pk)
-    if not connections[database].features.has_select_for_update:  # needs: sqlite
-        # SQLite locks nothing until something is written, and has no patience with who has read before.
-        name = users.model().USERNAME_FIELD
-        rows.update(**{name: F(name)})
-    return next(iter(rows.select_for_update()), None)
+    # Written, though to no effect: SQLite locks nothing until something is, and has no patience with who has read
+    # before; and for whoever has read an older state (REPEATABLE READ) a lock alone wouldn't be a conflict.
+    name = users.model().USERNAME_FIELD
+    rows.update(**{name: F(name)})
+    return rows.first()
 
 
 def _check_unchanged(user: User, before: str) -> None:

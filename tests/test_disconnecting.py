@@ -124,7 +124,7 @@ def test_what_it_costs(bitbucket: BitbucketSimulator, client: Client) -> None:
         give_up(client, account_of("olga").pk)
     written = [query["sql"] for query in queries.captured_queries if not query["sql"].startswith(noise)]
     # The test's own, session, user; the user's row locked, the accounts, tokens and account deleted.
-    assert len(written) == (7 if connection.features.has_select_for_update else 8), written
+    assert len(written) == 8, written
 
 
 # -- who may, and what -------------------------------------------------------------------------------------------------

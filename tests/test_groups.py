@@ -208,3 +208,51 @@ def test_nothing_is_asked_of_a_user_whose_groups_are_not_managed(django_assert_n
     user = sign_in(Profile("default", "bitbucket.org", JANE.uid))
     with django_assert_num_queries(0):
         groups.sync(user, {}, (), "default")
+
+
+# -- groups and the end of an account ----------------------------------------------------------------------------------
+
+
+def test_who_disconnects_keeps_no_group_that_came_with_the_account(bitbucket: BitbucketSimulator) -> None:
+    """Nobody could take it away any more: without the row, leaving the workspace isn't noticed."""
+    client = Client()
+    log_in(client, "jane")
+    user = User.objects.get()
+    user.set_password("correct horse")
+    user.save()
+    user.groups.add(Group.objects.get(name="Editors"))
+    client.force_login(user)
+    assert client.post("/bitbucket/disconnect/", {"account": user.bitbucket_accounts.get().pk}).status_code == 302
+    assert groups_of() == {"Editors"} and not BitbucketAccount.objects.exists()
+
+
+def test_an_account_that_cant_be_given_up_keeps_its_groups(bitbucket: BitbucketSimulator) -> None:
+    client = Client()
+    log_in(client, "jane")
+    assert client.post("/bitbucket/disconnect/", {"account": BitbucketAccount.objects.get().pk}).status_code == 403
+    assert groups_of() == {"Staff"}
+
+
+@pytest.mark.parametrize("by_action", [False, True])
+def test_an_account_that_is_deleted_in_the_admin_takes_its_groups_along(
+    bitbucket: BitbucketSimulator, admin_client: Client, by_action: bool
+) -> None:
+    log_in(Client(), "jane")
+    pk = BitbucketAccount.objects.get().pk
+    if by_action:
+        form = {"action": "delete_selected", "_selected_action": [pk], "post": "yes"}
+        response = admin_client.post("/admin/bitbucket_auth/bitbucketaccount/", form)
+    else:
+        response = admin_client.post(f"/admin/bitbucket_auth/bitbucketaccount/{pk}/delete/", {"post": "yes"})
+    assert response.status_code == 302 and not BitbucketAccount.objects.exists()
+    assert groups_of() == set()
+
+
+def test_what_is_wrong_with_another_provider_keeps_nobody_from_disconnecting(bitbucket: BitbucketSimulator) -> None:
+    client = Client()
+    log_in(client, "jane")
+    User.objects.update(password="md5$a$b")
+    client.force_login(User.objects.get())
+    with override_provider("dc", KIND="data-center"), override_provider("cloud", CLIENT_ID="a", CLIENT_SECRET="b"):
+        assert client.post("/bitbucket/disconnect/", {"account": BitbucketAccount.objects.get().pk}).status_code == 302
+    assert groups_of() == set()

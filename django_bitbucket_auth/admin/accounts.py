@@ -95,6 +95,19 @@ class BitbucketAccountAdmin(ReadOnlyAdmin):
         # A link: to load the picture would tell its server who looks at whom.
         return words.link(account.avatar_url)
 
+    def delete_model(self, request: HttpRequest, obj: BitbucketAccount) -> None:
+        """Delete an account, and with it what its user has by it."""
+        from ..accounts import ungroup
+
+        database = router.db_for_write(BitbucketAccount)
+        with transaction.atomic(using=database):
+            ungroup(obj, obj.user, database)
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BitbucketAccount]) -> None:
+        for account in queryset:
+            self.delete_model(request, account)
+
     def has_refresh_permission(self, request: HttpRequest) -> bool:
         """Who may change tokens."""
         return request.user.has_perm("bitbucket_auth.change_bitbuckettoken")
@@ -169,11 +182,12 @@ class BitbucketAccountAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Confirm that this still is the same person"), permissions=["confirm"])
     def confirm(self, request: HttpRequest, queryset: QuerySet[BitbucketAccount]) -> None:
         """Let the next sign-in of these accounts pass, though name and address have both changed."""
-        accounts = list(queryset)
+        accounts = list(queryset[: self.list_per_page])
+        rows = BitbucketAccount.objects.using(router.db_for_write(BitbucketAccount))
         for account in accounts:
-            with transaction.atomic(using=queryset.db):
+            with transaction.atomic(using=rows.db):
                 # By itself: the time of the last change is that of the profile.
-                queryset.filter(pk=account.pk).update(confirmed_at=timezone.now())
+                rows.filter(pk=account.pk).update(confirmed_at=timezone.now())
                 self.log_change(request, account, "Confirmed that this still is the same person.")
             logger.warning(
                 "The user %s confirmed that the account %s (%s on %s) still is the same person",
