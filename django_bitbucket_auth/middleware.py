@@ -17,6 +17,8 @@ from .marks import Mark
 
 #: Views that anybody may ask for at any time: they serve files.
 _FILES = ("django.views.static", "django.contrib.staticfiles.views")
+#: Our own that signing in takes. Not those that connect and disconnect: whoever has left would open another way in.
+_FREE = frozenset({"login", "callback", "connections"})
 
 
 class MembershipMiddleware:
@@ -64,7 +66,9 @@ def _is_free(request: HttpRequest, view: Any) -> bool:
     if request.session.session_key is None:
         return True
     match = request.resolver_match
-    ours = match is not None and (match.app_names[-1:] == ["bitbucket_auth"] or match.url_name == "logout")
+    ours = match is not None and (
+        match.url_name == "logout" or (match.app_names[-1:] == ["bitbucket_auth"] and match.url_name in _FREE)
+    )
     kind = getattr(view, "view_class", None)
     leaving = isinstance(kind, type) and issubclass(kind, LogoutView)
     return ours or leaving or getattr(view, "__module__", "") in _FILES

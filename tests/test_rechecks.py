@@ -601,6 +601,18 @@ def test_our_own_pages_files_and_the_way_out_are_open(
     assert not bitbucket.requests
 
 
+@pytest.mark.parametrize("verb", ["connect", "disconnect"])
+def test_who_has_left_opens_no_other_way_in(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """A session whose time is over could connect an account at a Bitbucket that nobody asks about."""
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, 3 * RECHECK)
+    response = jane.post(f"/bitbucket/{verb}/", {"account": BitbucketAccount.objects.get().pk})
+    assert response.status_code == 403 and b"not_a_member" in response.content
+    assert has_lost_everything() and BitbucketAccount.objects.exists() and not is_in(jane)
+
+
 def test_async_views_are_asked_about_in_their_event_loop(
     jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
