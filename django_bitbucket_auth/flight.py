@@ -209,7 +209,12 @@ class _Turn:
             pauses.pause(self.spare.token)
             logger.info("The token %s could not be renewed, and is good for a while yet: %s", flight.key, error)
             return self.spare
-        if self._saved(held, replace(fresh, version=found.version if found else None)) is False:
+        if (
+            self._saved(
+                held, replace(fresh, version=found.version if found else None, row=found.row if found else None)
+            )
+            is False
+        ):
             # A sign-in was faster, and its pair is the newer one.
             if newer := flight.load(held):
                 return newer if is_good(newer, self.stale, LATE) else fresh

@@ -21,7 +21,7 @@ class Record:
 
     ``provider`` is the alias. ``scopes`` is what was asked for (``token.scopes`` is what was granted). ``obtained_at``
     is when the pair was got, ``refused_at`` when Bitbucket first refused to renew it, ``lost_at`` when it is lost for
-    good. ``version`` belongs to the store. ``repr`` shows no secret; ``as_dict`` holds them all.
+    good. ``version`` and ``row`` belong to the store. ``repr`` shows no secret; ``as_dict`` holds them all.
     """
 
     token: Token
@@ -35,6 +35,7 @@ class Record:
     refused_at: datetime | None = None
     lost_at: datetime | None = None
     version: int | None = field(default=None, compare=False)
+    row: int | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it in the types of JSON, the secrets in the clear: encrypt it where others can read."""

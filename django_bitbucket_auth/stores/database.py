@@ -39,14 +39,18 @@ def replace_pair(
     values: dict[str, Any],
     *,
     version: int | None = None,
+    row: int | None = None,
     renewed: bool = True,
 ) -> bool:
-    """Write token columns of the row ``key``, if it is there and, where given, still of this ``version``.
+    """Write token columns of the row ``key``, if it is there and, where given, still this ``row`` in this ``version``.
+
+    A row that was deleted and made anew has the same key, and counts its versions from 1 again.
 
     All that writes a pair comes by here: sign-ins, renewals, marks, rotated keys. ``renewed=False`` for what is no
     newer pair: then ``updated_at``, from which disuse is counted, stays.
     """
     rows = rows.filter(key=key) if version is None else rows.filter(key=key, version=version)
+    rows = rows if row is None else rows.filter(pk=row)
     if renewed:
         values = {**values, "version": F("version") + 1, "updated_at": timezone.now()}
     return bool(rows.update(**values))
@@ -73,8 +77,8 @@ class DatabaseTokenStore(TokenStore):
         if record.version is None:
             return self._insert(rows, key, record)
         if _is_marked(record):
-            return replace_pair(rows, key, _marks(record), version=record.version, renewed=False)
-        return replace_pair(rows, key, _columns(key, record), version=record.version)
+            return replace_pair(rows, key, _marks(record), version=record.version, row=record.row, renewed=False)
+        return replace_pair(rows, key, _columns(key, record), version=record.version, row=record.row)
 
     def delete(self, key: str) -> None:
         rows = self._rows(key)
@@ -233,6 +237,7 @@ def record_of(row: BitbucketToken) -> Record | None:
         refused_at=aware(row.refused_at),
         lost_at=aware(row.lost_at),
         version=row.version,
+        row=row.pk,
     )
 
 

@@ -140,6 +140,19 @@ def test_a_mark_changes_nothing_but_itself(database_store: DatabaseTokenStore, m
     assert (row.refused_at, row.lost_at, row.lease, row.lease_until, row.version) == (None, None, "", None, 2)
 
 
+def test_a_row_that_was_made_anew_is_not_the_one_that_was_loaded(database_store: DatabaseTokenStore) -> None:
+    """Its versions count from 1 again: a renewal under way would put the old consent's pair over the new one."""
+    database_store.save(KEY, RECORD)
+    old = database_store.load(KEY)
+    assert old is not None
+    database_store.delete(KEY)
+    database_store.save(KEY, newer(RECORD, "new consent"))
+    assert database_store.save(KEY, newer(old, "old consent")) is False
+    assert database_store.save(KEY, replace(old, refused_at=NOW)) is False
+    now = database_store.load(KEY)
+    assert now is not None and "new consent" in now.token.access_token and now.refused_at is None
+
+
 def test_a_mark_of_a_pair_that_was_replaced_is_dropped(database_store: DatabaseTokenStore) -> None:
     database_store.save(KEY, RECORD)
     stale = loaded(database_store)

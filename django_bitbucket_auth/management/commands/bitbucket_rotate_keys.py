@@ -63,7 +63,8 @@ class Command(BaseCommand):
             return False
         values = {"sealed": BitbucketToken.columns(row.key, *opened)["sealed"]}
         # The same pair, so the version stays: a renewal that is under way must be able to save its answer.
-        return database.replace_pair(database.all_rows(), row.key, values, version=row.version, renewed=False) or None
+        rows = database.all_rows()
+        return database.replace_pair(rows, row.key, values, version=row.version, row=row.pk, renewed=False) or None
 
 
 def tokens(number: int) -> str:
