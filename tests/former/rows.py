@@ -74,4 +74,4 @@ def an_app(client_id: str = CLIENT) -> SocialApp:
 
 
 def at_data_center(user: User, uid: str = "17", **data: Any) -> UserSocialAuth:
-    return social(user, uid, "bitbucket-datacenter-oauth2", **data)
+    return social(user, uid, "bitbucket-datacenter-oauth2", **{"url": f"{GIT}/users/jdoe", **data})

@@ -25,6 +25,7 @@ NO_ID = "has no stable id"
 BY_NAME = "is keyed by a user name, which --usernames takes for these ids"
 CONTRADICTION = "has ids that contradict each other"
 NO_PERSON = "is no person's"
+UNPLACED = "doesn't say at which Bitbucket it is, and numbers are counted from 1 by each"
 ELSEWHERE = "is of another address than this Bitbucket's"
 
 
@@ -100,7 +101,9 @@ def of_data_center(key: str, profile: Mapping[str, Any], *, addresses: tuple[str
     if str(profile.get("id", key)) != key:
         raise Unidentified(CONTRADICTION)
     place = profile.get("url")
-    if place is not None and not any(urls.within(str(place), address) for address in addresses):
+    if not place:
+        raise Unidentified(UNPLACED)
+    if not any(urls.within(str(place), address) for address in addresses):
         raise Unidentified(ELSEWHERE)
     return Identity(
         key,

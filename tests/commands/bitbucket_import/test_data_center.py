@@ -40,6 +40,7 @@ def test_numbers_of_a_data_center_are_its_instances() -> None:
         ("17", {"id": 18}, "has ids that contradict each other"),
         ("17", {"type": "SERVICE"}, "is no person's"),
         ("17", {"url": "https://other.example.com/users/jdoe"}, "is of another address than this Bitbucket's"),
+        ("17", {"url": None}, "doesn't say at which Bitbucket it is, and numbers are counted from 1 by each"),
         ("17", {"url": 1}, "is of another address than this Bitbucket's"),
     ],
 )
@@ -67,5 +68,5 @@ def test_a_data_centers_token_needs_the_callback_url_that_it_was_got_with() -> N
 
 def test_a_package_without_a_data_center_has_to_be_told_which_provider_is_meant() -> None:
     assert "allauth has no provider of its own for 'data-center'" in refused("allauth", "--provider=dc")
-    SocialAccount.objects.create(user=person(), provider="our-git", uid="17", extra_data={})
+    SocialAccount.objects.create(user=person(), provider="our-git", uid="17", extra_data={"url": f"{GIT}/users/jdoe"})
     assert "1 of 1" in run("allauth", "--provider=dc", "--source=our-git")

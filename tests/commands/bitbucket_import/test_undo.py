@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from former.models import SocialAccount
-from former.rows import allauth, an_app, at_data_center, person, run, social, token_of
+from former.rows import GIT, allauth, an_app, at_data_center, person, run, social, token_of
 from logins import JANE, NAMESAKE, rows, sign_in
 
 from django_bitbucket_auth.management.importing import packages
@@ -22,7 +22,7 @@ def test_what_was_imported_from_a_package_and_not_used_can_be_taken_away() -> No
     owner = sign_in(replace(JANE, uid="{33333333-3333-4333-8333-333333333333}", account_id="557058:owner"))
     social(person("joe"), NAMESAKE.uid)
     run("social-auth", "--apply")
-    SocialAccount.objects.create(user=owner, provider="git", uid="17", extra_data={})
+    SocialAccount.objects.create(user=owner, provider="git", uid="17", extra_data={"url": f"{GIT}/users/jdoe"})
     run("allauth", "--apply", "--provider=dc", "--source=git")
     before = rows()
     token_of(allauth(owner), an_app())
