@@ -39,6 +39,21 @@ def found(client: Client, **query: str) -> set[str]:
     return {account.display_name for account in response.context["cl"].result_list}
 
 
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        ("bitbuckettoken", "sealed__startswith"),
+        ("bitbuckettoken", "lease"),
+        ("bitbucketaccount", "email__contains"),
+        ("bitbucketaccount", "tokens__sealed__startswith"),
+        ("bitbucketaccount", "provider__startswith"),
+    ],
+)
+def test_nobody_looks_for_what_isnt_shown(admin_client: Client, model: str, lookup: str) -> None:
+    """A ciphertext could be found out letter by letter, by who may only look."""
+    assert admin_client.get(f"/admin/bitbucket_auth/{model}/", {lookup: "1"}).status_code == 400
+
+
 # -- searching ---------------------------------------------------------------------------------------------------------
 
 
