@@ -171,3 +171,7 @@ def test_what_is_somebodys_is_masked(text: str, shown: str) -> None:
 )
 def test_descriptions_are_left_out(error: BitbucketAuthError, said: str) -> None:
     assert words(error) == said
+
+
+def test_what_is_to_be_pasted_steers_no_terminal_and_ends_no_block() -> None:
+    assert masked("x\n```\n\x1b[2Jhi\x9b") == "x```[2Jhi"

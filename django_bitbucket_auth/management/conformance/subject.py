@@ -25,8 +25,8 @@ class Unknown(Exception):
 
 
 def masked(text: str) -> str:
-    """Without addresses, ids and whatever is long enough for a secret."""
-    return _PERSONAL.sub("…", text)
+    """On one line, without addresses, ids and whatever is long enough for a secret."""
+    return _PERSONAL.sub("…", "".join(filter(str.isprintable, text)))
 
 
 def settled(response: requests.Response) -> requests.Response:

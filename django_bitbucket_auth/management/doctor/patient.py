@@ -46,7 +46,10 @@ class Patient:
         """Words of whoever answered, without what they were sent: they may have repeated it."""
         configuration, token = self.configuration, self.application or Token("")
         basic = base64.b64encode(f"{configuration.client_id}:{configuration.client_secret}".encode(errors="replace"))
-        for secret in (configuration.client_secret, basic.decode(), token.access_token, token.refresh_token):
+        # A client's id is none, but it names somebody. A short one may stand in words that mean something else.
+        name = configuration.client_id if len(configuration.client_id) > 11 else ""
+        secrets = (configuration.client_secret, basic.decode(), token.access_token, token.refresh_token)
+        for secret in (name, *secrets):
             for form in (secret, quote(secret, "", errors="replace"), quote_plus(secret, errors="replace")):
                 # Quoted words of Bitbucket's are Python's `repr` of them.
                 for written in (form, repr(form)[1:-1], repr(f"\"{form}'")[2:-3]):
@@ -90,6 +93,8 @@ def shown(url: str) -> str:
         parts = urlsplit(url)
         host = parts.hostname or "?"
         host = f"[{host}]" if ":" in host else host
-        return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+        place = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+        # Somebody else's words: they are not to steer a terminal.
+        return "".join(filter(str.isprintable, place))
     except ValueError:
         return "an unreadable address"
