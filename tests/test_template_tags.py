@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pytest
 from django.template import Context, Template
@@ -46,6 +47,17 @@ def test_people_come_back_to_the_page_that_they_were_on(path: str, then: str) ->
 @pytest.mark.parametrize("path", ["/bitbucket/login/", "/bitbucket/callback/?code=x", "/" + "x" * 1024])
 def test_pages_that_sign_in_are_no_place_to_come_back_to(path: str) -> None:
     assert url(path=path) == LOGIN
+
+
+@pytest.mark.parametrize(
+    ("path", "then"),
+    [
+        ("/accounts/login/?next=/private/", "/private/"),
+        ("/accounts/login/?next=//evil.example", "/accounts/login/?next="),
+    ],
+)
+def test_a_page_to_sign_in_at_passes_on_where_people_want_to_go(path: str, then: str) -> None:
+    assert url(path=path).startswith(f"{LOGIN}?next={quote(then, safe='')}")
 
 
 def test_nobody_comes_back_to_the_answer_of_a_form() -> None:

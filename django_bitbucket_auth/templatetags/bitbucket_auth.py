@@ -31,8 +31,8 @@ def bitbucket_login_url(context: Context, provider: str = "", next: object = Non
     Args:
         context: the template's.
         provider: an alias; without one, ``default``, or where none has that name, the page that asks at which.
-        next: where the person goes afterwards, a path of this site. Not given: back to the page that this is on, if it
-            was asked for by GET and the context has the request. Empty: to ``SUCCESS_URL``.
+        next: where the person goes afterwards, a path of this site. Not given: the page's own ``next``, or back to the
+            page that this is on, if it was asked for by GET and the context has the request. Empty: to ``SUCCESS_URL``.
 
     Raises:
         ConfigurationError: the alias is unknown, or the URLs aren't included.
@@ -70,7 +70,10 @@ def _next(context: Context, given: object) -> str:
         return navigation.safe_next(request, str(given)) if request else str(given)
     if request is None or request.method != "GET":
         return ""  # to come back to the answer of a form would be to send it again, or to ask for what isn't there
-    return navigation.safe_next(request, request.get_full_path())
+    # A project's own page to sign in at has been told where the person wants to go.
+    return navigation.safe_next(request, request.GET.get("next")) or navigation.safe_next(
+        request, request.get_full_path()
+    )
 
 
 def _name(alias: str) -> Any:
