@@ -48,7 +48,7 @@ def connect(request: HttpRequest, alias: str = conf.DEFAULT_ALIAS) -> HttpRespon
         accounts.check_active(person, backends.installed()[1])
         redirect_uri = navigation.redirect_uri(request, configuration)
         # The callback comes to that host, and so does the session that it needs: it is begun there.
-        if elsewhere := navigation.other_host(request, configuration, next_url, "connections"):
+        if elsewhere := navigation.other_host(request, configuration, "", "connections"):
             return pages.forward(request, elsewhere)
         return starting.depart(
             request,
