@@ -2,6 +2,7 @@
 
 import gc
 import ipaddress
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,11 @@ def is_here(host: object) -> bool:
         return ipaddress.ip_address(text).is_loopback
     except ValueError:
         return False
+
+
+# Whoever runs the tests in the background (a shell's `&`) has them ignore Ctrl-C, and so would the processes that they
+# start, of which some are to end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
