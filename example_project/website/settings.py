@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import django
 import environ
@@ -15,13 +16,14 @@ DEBUG = env.bool("DEBUG", default=False)
 # --- Sign in with Bitbucket ---------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "django.contrib.admin",  # has a section "Bitbucket" by itself
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_bitbucket_auth",
-    "website",  # has a command: manage.py workspace_report
+    "website",  # has a command, manage.py workspace_report, and says who is let into the admin
 ]
 AUTHENTICATION_BACKENDS = [
     "django_bitbucket_auth.backends.BitbucketBackend",
@@ -35,7 +37,7 @@ LOGOUT_REDIRECT_URL = "home"
 # A real site has one kind of Bitbucket, and of the following the lines for that. This one can be run
 # with any of four (run.py --provider).
 KIND = env.str("BITBUCKET_KIND", default="cloud")
-PROVIDER: dict[str, object] = {} if KIND == "cloud" else {"KIND": KIND}
+PROVIDER: dict[str, Any] = {} if KIND == "cloud" else {"KIND": KIND}
 
 if KIND in ("cloud", "cloud-oauth1"):
     # "*" says that everybody with a Bitbucket account is meant; a real site names its workspace.
@@ -91,6 +93,10 @@ if env.bool("BITBUCKET_SIMULATOR", default=False):
         PROVIDER["RSA_KEY"] = SIMULATOR_RSA_KEY
     SILENCED_SYSTEM_CHECKS.append("bitbucket_auth.W004")  # it is meant to be on this machine
 
+# Owners of the workspace are put into this group at each sign-in. What it may do is in website/owners.py.
+if OWN_WORKSPACES := [workspace for workspace in PROVIDER.get("WORKSPACES", []) if workspace != "*"]:
+    PROVIDER["GROUPS"] = {"Owners of the workspace": [f"{workspace}:owner" for workspace in OWN_WORKSPACES]}
+
 # The page of a sign-in that failed shows a code like BB-7F3K: this finds the line with the cause.
 LOGGING = {
     "version": 1,
@@ -112,6 +118,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware"
     if django.VERSION >= (6, 0)
     else "website.policy.ContentSecurityPolicyMiddleware",
+    "website.policy.AdminPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -121,7 +128,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-# Nothing but this site's own styles and people's pictures; no script at all.
+# Nothing but this site's own styles and people's pictures; no script at all, but for the admin (website/policy.py).
 SECURE_CSP = {
     "default-src": ["'none'"],
     "style-src": ["'self'"],
