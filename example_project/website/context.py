@@ -8,10 +8,10 @@ from .bitbucket import is_data_center, own_workspaces
 
 def bitbucket(request: HttpRequest) -> dict[str, object]:
     """``simulator_url``: where the simulated Bitbucket runs, or empty; ``is_data_center``: which kind it is;
-    ``has_owners``: whether the site belongs to a workspace.
+    ``has_workspace``: whether the site belongs to one.
     """
     return {
         "simulator_url": getattr(settings, "SIMULATOR_URL", ""),
         "is_data_center": is_data_center(),
-        "has_owners": bool(own_workspaces()),
+        "has_workspace": bool(own_workspaces()),
     }

@@ -1,4 +1,4 @@
-"""The page that calls Bitbucket's API as the person who looks at it, and the one for owners of the workspace."""
+"""The page that calls Bitbucket's API as the person who looks at it, and those for members and owners."""
 
 from __future__ import annotations
 
@@ -71,18 +71,26 @@ def repositories(request: HttpRequest) -> HttpResponse:
     return render(request, "repositories.html", shown)
 
 
-class Owners(BitbucketLoginRequiredMixin, TemplateView):
-    """For owners of the site's workspace. Bitbucket is asked each time that somebody looks at it."""
+class Members(BitbucketLoginRequiredMixin, TemplateView):
+    """For members of the site's workspace. What Bitbucket has said of somebody is good for five minutes."""
 
-    template_name = "owners.html"
-    max_age = 0
+    template_name = "members.html"
+    suffix = ""
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
-        self.workspaces = [f"{workspace}:owner" for workspace in own_workspaces()]
+        self.workspaces = [f"{workspace}{self.suffix}" for workspace in own_workspaces()]
         if not self.workspaces:
-            # Nobody owns a site that belongs to no workspace; an empty list would let everybody in.
+            # Nobody is a member where a site belongs to no workspace; an empty list would let everybody in.
             raise Http404
+
+
+class Owners(Members):
+    """For its owners. Bitbucket is asked each time that somebody looks at it."""
+
+    template_name = "owners.html"
+    suffix = ":owner"
+    max_age = 0
 
 
 def of_workspaces(session: BitbucketSession) -> dict[str, Any]:
