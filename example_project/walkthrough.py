@@ -31,13 +31,16 @@ class StepFailed(Exception):
 class Walk:
     """A person's way through the site at ``site``, which asks the simulated Bitbucket at ``simulator``.
 
-    ``job`` runs the scheduled job.
+    ``job`` runs the scheduled job. ``wait``, if there is one, lets so many seconds pass; ``recheck`` is how many it
+    takes until the site asks again whether somebody still is a member.
     """
 
     kind: Kind
     site: str
     simulator: str
     job: Job
+    recheck: int = 60
+    wait: Callable[[int], object] | None = None
     browser: Browser = field(default_factory=Browser)
 
     def go(self) -> dict[str, str]:
@@ -60,11 +63,16 @@ class Walk:
             say("  - No scheduled job: in OAuth 1.0a an application has no token of its own")
         if not self.kind.is_data_center:
             self.become_an_owner()
+            self.look_after_accounts()
         else:
-            say("  - No page for owners: a Data Center has no workspaces")
+            say("  - No pages for members and owners, and no staff: a Data Center has no workspaces")
         self.connect_another()
         self.leave()
         self.deny()
+        if self.wait is None:
+            say("  - Nobody leaves: until that is noticed takes a minute, and --patient")
+        else:
+            self.quit()
         return person
 
     def arrive(self) -> None:
@@ -148,8 +156,12 @@ class Walk:
             say(f"      {' → '.join(made)}")
 
     def become_an_owner(self) -> None:
-        """A page for owners of the workspace, of whom Bitbucket is asked each time."""
+        """Pages for members and for owners of the workspace: of owners Bitbucket is asked each time."""
         self.browser.click("Private page")
+        page = self.browser.click("Try the page for members")
+        expect(page, page.status == 200 and NAME in page.text, "the members' page")
+        done("The members' page is open to a member", page)
+
         page = self.browser.click("Try the page for owners")
         expect(page, page.status == 403 and page.path == "/owners/", "a refusal with 403")
         expect(page, "You are not a member" in page.text and "BB-" in page.text, "the reason, and a code for help")
@@ -159,6 +171,27 @@ class Walk:
         page = self.browser.type(f"{self.site}/owners/")
         expect(page, page.status == 200 and NAME in page.text, "the owners' page")
         done("She is made an owner at Bitbucket, and the page is open", page)
+
+    def look_after_accounts(self) -> None:
+        """The admin, which at this site is open to owners, from their next sign-in on."""
+        page = self.browser.type(f"{self.site}/admin/")
+        expect(page, page.path == "/admin/login/" and "not authorized" in page.text, "a refusal")
+        done("The admin is closed to who wasn't an owner when signing in", page)
+
+        self.leave()
+        page = self.browser.type(f"{self.site}/admin/")
+        self.expect_consent(page)
+        done("The admin asks to sign in, too, and leads to Bitbucket", page)
+
+        page = self.browser.press(PERSON)
+        expect(page, page.status == 200 and page.path == "/admin/", "the admin")
+        done("An owner is let in", page)
+
+        self.browser.click("Bitbucket accounts")
+        page = self.browser.click(NAME)
+        expect(page, page.status == 200 and page.path.startswith("/admin/bitbucket_auth/"), "an account in the admin")
+        expect(page, EMAIL in page.text and "stored" in page.text, "her account, with what became of the token")
+        done("It shows her account, and in words that a token is stored", page)
 
     def connect_another(self) -> None:
         """One more account for a while; and that the last one stays."""
@@ -207,6 +240,31 @@ class Walk:
         page = self.browser.click("Try again")
         self.expect_consent(page)
         done("“Try again” leads to Bitbucket once more", page)
+
+    def quit(self) -> None:
+        """Out of the workspace (at a Data Center: deactivated), and so out of the site."""
+        self.browser.press(PERSON)
+        page = self.browser.type(f"{self.site}/private/")
+        expect(page, page.status == 200 and NAME in page.text, "the private page")
+        if self.kind.is_data_center:
+            self.turn("deactivate")
+        else:
+            self.turn("leave", workspace=PROJECT)
+        if self.wait is not None:
+            self.wait(self.recheck)
+        page = self.browser.type(f"{self.site}/private/")
+        if self.kind.is_data_center and self.kind.is_oauth1:
+            # It answers like this also where somebody has withdrawn a token, so the site can't but ask again.
+            self.expect_consent(page)
+            done(f"{self.recheck} seconds after she was deactivated, the private page leads to Bitbucket", page)
+            return
+        expect(page, page.status == 403 and NAME not in page.text, "a refusal with 403")
+        done(f"{self.recheck} seconds after she has left, the private page is closed", page)
+        say(f"      “{page.heading}”")
+
+        page = self.browser.type(f"{self.site}/")
+        expect(page, "Sign in with Bitbucket" in page.text, "an offer to sign in")
+        done("She is signed out", page)
 
     # At Bitbucket
 

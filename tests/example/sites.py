@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.auth.signals import user_logged_in
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.test import override_settings
 from django.test.testcases import LiveServerThread
@@ -74,8 +75,22 @@ def site_of(kind: str, context_path: str = "") -> Iterator[BitbucketSimulator]:
     """The site with a simulated Bitbucket of a kind, which is what tests get to see of it."""
     with BitbucketSimulator(kind, context_path=context_path).serving() as simulator:
         settings = simulated(simulator)
-        with override_settings(**{name: settings[name] for name in (*OF_THE_SITE, "BITBUCKET_AUTH")}):
+        names = (*OF_THE_SITE, "BITBUCKET_AUTH")
+        with override_settings(**{name: settings[name] for name in names}), _as_started():
             yield simulator
+
+
+@contextmanager
+def _as_started() -> Iterator[None]:
+    """What the site does when Django starts it and when it migrates: here it is no installed app."""
+    from website import owners
+
+    owners.create_groups()
+    user_logged_in.connect(owners.become_staff)
+    try:
+        yield
+    finally:
+        user_logged_in.disconnect(owners.become_staff)
 
 
 @contextmanager

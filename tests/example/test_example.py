@@ -70,7 +70,7 @@ def free_ports() -> list[int]:
 def test_the_check_signs_in_as_a_browser_would_and_leaves_nothing_running() -> None:
     done = run("run.py", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 22
+    assert done.stdout.count("✓") == 28
     assert "✗" not in done.stdout
     assert re.search(r"^ +Name +Jane Doe$", done.stdout, re.MULTILINE)
     assert re.search(r"^ +E-mail +jane@example\.com confirmed$", done.stdout, re.MULTILINE)
