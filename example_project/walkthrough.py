@@ -188,7 +188,7 @@ class Walk:
         done("An owner is let in", page)
 
         self.browser.click("Bitbucket accounts")
-        page = self.browser.click(NAME)
+        page = self.browser.click(f"{NAME} {EMAIL}")
         expect(page, page.status == 200 and page.path.startswith("/admin/bitbucket_auth/"), "an account in the admin")
         expect(page, EMAIL in page.text and "stored" in page.text, "her account, with what became of the token")
         done("It shows her account, and in words that a token is stored", page)

@@ -62,6 +62,19 @@ def clerk(client: Client, *permissions: str) -> None:
 # -- what is shown -----------------------------------------------------------------------------------------------------
 
 
+def test_an_address_stands_below_the_name_and_none_where_there_is_none(
+    bitbucket: BitbucketSimulator, admin_client: Client
+) -> None:
+    account = stored(bitbucket).account
+    assert account is not None
+    BitbucketAccount.objects.update(display_name="Jane <Doe>", email="jane@example.com")
+    shown = page(admin_client, ACCOUNTS)
+    assert 'Jane &lt;Doe&gt; <span class="bba-admin-below">jane@example.com</span>' in shown
+    assert '"/static/bitbucket_auth/admin.css"' in shown
+    BitbucketAccount.objects.update(email="")
+    assert "bba-admin-below" not in page(admin_client, ACCOUNTS)
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
@@ -175,7 +188,7 @@ def test_users_that_have_no_page_are_named(admin_client: Client, rf: Any) -> Non
 
 def test_an_account_has_a_name_whatever_the_profile_lacks(admin_client: Client) -> None:
     sign_in(JANE)
-    BitbucketAccount.objects.update(display_name="", username="jane")
+    BitbucketAccount.objects.update(display_name="", username="jane", email="")
     assert ">jane</a></th>" in page(admin_client, ACCOUNTS)
     BitbucketAccount.objects.update(username="")
     assert f">{JANE.uid}</a></th>" in page(admin_client, ACCOUNTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -55,6 +55,9 @@ class ReadOnlyAdmin(_Admin):
     # "Select all" would say how many are counted, and take all that there are.
     actions_selection_counter = False
     list_per_page = 100
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["bitbucket_auth/admin.css"]}
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         # The filters' own names. Any other would let people ask for columns that they aren't

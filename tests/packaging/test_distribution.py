@@ -34,6 +34,7 @@ def test_the_tests_import_the_installed_wheel_and_not_the_checkout() -> None:
         "locale/de/LC_MESSAGES/django.mo",
         "locale/ja/LC_MESSAGES/django.po",
         "migrations/0001_initial.py",
+        "static/bitbucket_auth/admin.css",
         "static/bitbucket_auth/bitbucket_auth.css",
         "templates/admin/bitbucket_auth/forget.html",
         "templates/bitbucket_auth/base.html",
