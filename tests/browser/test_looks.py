@@ -16,7 +16,7 @@ return {
   window: innerWidth,
   page: document.documentElement.scrollWidth,
   sheets: [...document.styleSheets].map(sheet => [new URL(sheet.href).pathname, sheet.cssRules.length > 10]),
-  corner: getComputedStyle(document.querySelector(".bba-card, .card, .steps li")).borderTopLeftRadius,
+  corner: getComputedStyle(document.querySelector(".bba-card, .card, .steps li, .places li")).borderTopLeftRadius,
 }
 """
 MENU = "return [...document.querySelectorAll('.menu a, .menu button')].map(one => one.getBoundingClientRect().bottom)"
@@ -61,6 +61,11 @@ def test_pages_fit_the_window_and_wear_their_stylesheet(
     person.allow()
     person.arrives(PROFILE)
     look("profile", "site.css")
+    person.go("/")
+    look("home-signed-in", "site.css")
+    browser.press(By.CSS_SELECTOR, ".places a")
+    person.arrives("/members/")
+    look("members", "site.css")
     browser.click("Repositories")
     person.arrives(REPOSITORIES)
     look("repositories", "site.css")
