@@ -25,5 +25,7 @@ html_theme_options = {
     "sidebar_width": "15rem",
     "show_powered_by": False,
 }
+html_static_path = ["_static"]
+html_css_files = ["pictures.css"]
 html_show_copyright = False
 html_copy_source = False

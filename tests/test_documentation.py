@@ -68,6 +68,21 @@ def test_the_options_of_a_command_are_described(command: str) -> None:
     assert described == own - options(BaseCommand().create_parser("", command))
 
 
+def test_pictures_are_there_described_small_and_all_shown() -> None:
+    """At a phone's and a desktop's width; tests/browser/test_pictures.py takes them."""
+    shown = re.findall(
+        r"^\.\. image:: /images/(\S+)\n(?:   :(?!alt)\w+: .+\n)*   :alt: \S",
+        "\n".join(page.read_text(encoding="utf-8") for page in PAGES),
+        re.MULTILINE,
+    )
+    pictures = {picture.name: picture.stat().st_size for picture in (DOCS / "images").iterdir()}
+    assert sorted(shown) == sorted(pictures)
+    names = ("login", "several", "error", "connections", "admin-list", "admin-account")
+    assert set(pictures) == {f"{name}-{width}.png" for name in names for width in (360, 1280)}
+    # The source archive has them, too.
+    assert max(pictures.values()) <= 60_000 and sum(pictures.values()) <= 600_000
+
+
 def test_what_the_readme_leads_to_exists() -> None:
     links = re.findall(r"<([\w/.-]+\.rst)>`__", (ROOT / "README.rst").read_text(encoding="utf-8"))
     assert links

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 #: Seconds that anything may take.
 ENOUGH = 15
 BLANK = "about:blank"
+FONTS = Path(__file__).with_name("fonts.conf")
 ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
@@ -217,7 +219,9 @@ def driving() -> Iterator[Chrome]:
         # Not the usual first page, which is a program of some eighty files.
         options.add_experimental_option("prefs", {"session.restore_on_startup": 4, "session.startup_urls": [BLANK]})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        service = Service(str(programs["chromedriver"]), env={**os.environ, "TMPDIR": folder})
+        service = Service(
+            str(programs["chromedriver"]), env={**os.environ, "TMPDIR": folder, "FONTCONFIG_FILE": str(FONTS)}
+        )
         driver = Chrome(options, service)
         try:
             driver.set_page_load_timeout(ENOUGH)
