@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, Error, router, transaction
 from django.http import HttpRequest
 
 from . import accounts, api, conf, policies
@@ -43,17 +43,33 @@ AGAIN = "login_required"
 INVALID = "invalid_token"
 
 
-def claim(account: BitbucketAccount) -> datetime | None:
-    """The moment at which this caller, and nobody else, begins to ask; ``None`` if somebody else does."""
+def claim(account: BitbucketAccount, provider: str) -> datetime | None:
+    """The moment at which this caller, and nobody else, begins to ask for an alias; ``None`` if somebody else does."""
     now = storable(datetime.fromtimestamp(time.time(), UTC))
+    begun: dict[str, Any] = {"asked_at": now, "asked_by": provider, "answer": ""}
+    if account.asked_by != provider:
+        # Another alias of this Bitbucket asked something else.
+        begun["checked_at"] = None
     try:
         with transaction.atomic(using=database()):
-            first = bool(rows().filter(pk=account.pk, asked_at=account.asked_at).update(asked_at=now, answer=""))
-    except DatabaseError as error:
+            first = bool(rows().filter(pk=account.pk, asked_at=account.asked_at).update(**begun))
+    except Error as error:
         # Locked, say. Not to be asked without: forty workers would.
         logger.warning("A question about %s could not be begun: %s", account.uid, _first_line(error))
         return None
-    return now if first else None
+    if not first:
+        return None
+    for name, value in begun.items():
+        setattr(account, name, value)
+    return now
+
+
+def last_no(account: BitbucketAccount, provider: str) -> str:
+    """The reason code, if what Bitbucket said last to this alias's question is that somebody may not be here; else "".
+
+    A sign-in by the alias takes it back.
+    """
+    return account.answer if account.asked_by == provider and account.answer in GONE else ""
 
 
 def answer(account: BitbucketAccount, provider: str, claimed: datetime) -> None:
@@ -172,6 +188,6 @@ def stamp(moment: datetime | None) -> float:
     return found.timestamp() if found else 0.0
 
 
-def _first_line(error: DatabaseError) -> str:
+def _first_line(error: Error) -> str:
     # PostgreSQL adds the values in a second line.
     return str(error).partition("\n")[0]

@@ -55,10 +55,13 @@ class BitbucketAccount(models.Model):
     #: Of which package an import has taken over the row. The first sign-in clears it: from then on it is the person's.
     imported_from = models.CharField(_("imported from"), max_length=20, blank=True, default="", editable=False)
     #: What ``RECHECK`` asks for, where all workers see it: the begin of the latest question and of the latest that was
-    #: answered with yes, and what the latest was answered with (empty while it is under way).
+    #: answered with yes, and what the latest was answered with (empty while it is under way). All of it is of the alias
+    #: that asked: what another one lets in proves nothing here, nor does whom it keeps out.
     asked_at = models.DateTimeField(_("asked at"), null=True, blank=True, editable=False)
     checked_at = models.DateTimeField(_("checked at"), null=True, blank=True, editable=False)
-    answer = models.CharField(_("answer"), max_length=20, blank=True, default="", editable=False)
+    # With defaults of the database: workers of the version before write rows, too, while a new one is rolled out.
+    asked_by = models.CharField(_("asked by"), max_length=40, blank=True, default="", db_default="", editable=False)
+    answer = models.CharField(_("answer"), max_length=20, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 

@@ -115,15 +115,22 @@ class _Question:
     @property
     def _heard(self) -> str:
         """The latest answer. One from before this session's sign-in says nothing: that has proved more."""
-        return self.account.answer if memberships.stamp(self.account.asked_at) > self.known else ""
+        return self.account.answer if self._is_ours and memberships.stamp(self.account.asked_at) > self.known else ""
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether the row tells of a question of this alias. Others of the same Bitbucket let other people in."""
+        return self.account.asked_by == self.mark.provider
 
     @property
     def _may_ask(self) -> bool:
+        if not self._is_ours:
+            return True
         pause = RETRY if self.account.answer in ("", "unknown", AGAIN) else 0
         return not 0 <= time.time() - memberships.stamp(self.account.asked_at) < pause
 
     def _listen(self) -> None:
-        vouched = memberships.stamp(self.account.checked_at)
+        vouched = memberships.stamp(self.account.checked_at) if self._is_ours else 0
         if self.at < vouched <= time.time():
             self.at = vouched
 
@@ -132,7 +139,7 @@ class _Question:
             raise LoginRefused("", self._heard, cause=f"Bitbucket was asked about {self.mark.uid}")
 
     def _ask_here(self) -> None:
-        if claimed := memberships.claim(self.account):
+        if claimed := memberships.claim(self.account, self.mark.provider):
             memberships.answer(self.account, self.mark.provider, claimed)
             self._listen()
         else:
@@ -146,7 +153,7 @@ class _Question:
             return
         if not _free.acquire(blocking=False):
             return
-        claimed = memberships.claim(self.account)
+        claimed = memberships.claim(self.account, self.mark.provider)
         if claimed is None:
             _free.release()
             return
@@ -158,8 +165,6 @@ class _Question:
             _free.release()
             memberships.answer(self.account, self.mark.provider, claimed)
             self._listen()
-        else:
-            self.account.asked_at, self.account.answer = claimed, ""
 
     def _wait(self) -> None:
         """Wait for the answer while a question is under way, of whichever worker."""
@@ -171,7 +176,7 @@ class _Question:
 
     def _look(self) -> None:
         """See what others have written."""
-        columns = ("asked_at", "checked_at", "answer")
+        columns = ("asked_at", "asked_by", "checked_at", "answer")
         found = memberships.rows().filter(pk=self.account.pk).values_list(*columns).first()
         if found is None:
             raise LoginRefused("", AGAIN, cause=f"the account {self.mark.uid} was disconnected meanwhile")

@@ -17,11 +17,11 @@ INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, 
 SELECT '!', false, 'user' || n, '', '', '', false, true, now() FROM generate_series(1, {number}) AS n;
 
 INSERT INTO bitbucket_auth_bitbucketaccount (user_id, provider, instance, uid, account_id, username, display_name,
-    email, email_verified, avatar_url, profile_url, imported_from, answer,
+    email, email_verified, avatar_url, profile_url, imported_from,
     created_at, updated_at)
 SELECT id, 'default', 'bitbucket.org', '{{' || md5(username)::uuid || '}}', '557058:' || md5(username),
     substr(md5(username), 1, 8), initcap(substr(md5(username), 1, 6)) || ' Doe', username || '@example.com', true, '',
-    '', '', '', now(), now()
+    '', '', now(), now()
 FROM auth_user WHERE username LIKE 'user%' ORDER BY id;
 
 INSERT INTO bitbucket_auth_bitbuckettoken (key, account_id, provider, instance, client_id, "grant", redirect_uri,

@@ -27,6 +27,7 @@ from django_bitbucket_auth.exceptions import ConfigurationError
 from django_bitbucket_auth.middleware import MembershipMiddleware
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.testing import BitbucketSimulator, log_in, override_provider, simulated_bitbucket
+from django_bitbucket_auth.testing.overriding import pointed_at
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("guarding")]
 
@@ -419,7 +420,7 @@ def test_who_died_while_asking_is_waited_for_and_then_replaced(
 ) -> None:
     monkeypatch.setattr(rechecks, "PATIENCE", 0.1)
     later(monkeypatch, RECHECK)
-    assert memberships.claim(BitbucketAccount.objects.get()) is not None
+    assert memberships.claim(BitbucketAccount.objects.get(), "default") is not None
     assert is_in(jane)  # for the time of the grace
     assert questions(bitbucket) == 0
     later(monkeypatch, rechecks.RETRY)
@@ -429,32 +430,62 @@ def test_who_died_while_asking_is_waited_for_and_then_replaced(
 
 def test_one_of_two_begins_to_ask(jane: Client) -> None:
     first, second = BitbucketAccount.objects.get(), BitbucketAccount.objects.get()
-    assert memberships.claim(first) is not None
-    assert memberships.claim(second) is None
+    assert memberships.claim(first, "default") is not None
+    assert memberships.claim(second, "default") is None
 
 
 def test_an_answer_that_comes_too_late_changes_nothing(
     jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = BitbucketAccount.objects.get()
-    claimed = memberships.claim(late)
+    claimed = memberships.claim(late, "default")
     assert claimed is not None
     later(monkeypatch, 100)
     newer = BitbucketAccount.objects.get()
-    again = memberships.claim(newer)
+    again = memberships.claim(newer, "default")
     memberships.answer(late, "default", claimed)
     row = BitbucketAccount.objects.get()
     assert (row.asked_at, row.answer, row.checked_at) == (again, "", None)
+
+
+def test_a_yes_to_another_aliass_question_keeps_nobody_in(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two aliases of one Bitbucket the one lets in the members, the other everybody."""
+    with pointed_at(bitbucket, "public", WORKSPACES=["*"], RECHECK=RECHECK, RETRIES=0):
+        public = Client()
+        log_in(public, "jane", alias="public")
+        bitbucket.leave("jane", "acme")
+        later(monkeypatch, 0.8 * RECHECK)
+        assert is_in(public)
+        assert reason_of(jane.get("/private/")) == "not_a_member"
+
+
+def test_a_no_to_another_aliass_question_throws_nobody_out(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pointed_at(bitbucket, "public", WORKSPACES=["*"], RECHECK=RECHECK, RETRIES=0):
+        public = Client()
+        log_in(public, "jane", alias="public")
+        bitbucket.leave("jane", "acme")
+        later(monkeypatch, 0.8 * RECHECK)
+        assert not is_in(jane)
+        account = BitbucketAccount.objects.get()
+        assert memberships.last_no(account, "default") == "not_a_member"
+        assert memberships.last_no(account, "public") == ""
+        assert is_in(public)
+        account.refresh_from_db()
+        assert (account.asked_by, account.answer) == ("public", "yes")
 
 
 def overtake(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     """Let somebody act between this request's look at the row and its claim."""
     claim = memberships.claim
 
-    def claim_after(account: BitbucketAccount) -> Any:
+    def claim_after(account: BitbucketAccount, provider: str) -> Any:
         monkeypatch.setattr(memberships, "claim", claim)
         act()
-        return claim(account)
+        return claim(account, provider)
 
     monkeypatch.setattr(memberships, "claim", claim_after)
 
@@ -467,7 +498,7 @@ def test_who_is_overtaken_uses_the_answer_of_the_other(
 
     def another() -> None:
         account = BitbucketAccount.objects.get()
-        claimed = memberships.claim(account)
+        claimed = memberships.claim(account, "default")
         checked = claimed if answer == "yes" else None
         BitbucketAccount.objects.update(answer=answer, checked_at=checked)
 
@@ -716,7 +747,7 @@ class TestManyWorkers:
         bitbucket.leave("jane", "acme")
         later(monkeypatch, RECHECK)
         account = BitbucketAccount.objects.get()
-        claimed = memberships.claim(account)
+        claimed = memberships.claim(account, "default")
         assert claimed is not None
         sleep = time.sleep
 
@@ -747,7 +778,7 @@ class TestManyWorkers:
         with rechecks._free:
             assert is_in(jane)
         assert questions(bitbucket) == 0
-        overtake(monkeypatch, lambda: memberships.claim(BitbucketAccount.objects.get()))
+        overtake(monkeypatch, lambda: memberships.claim(BitbucketAccount.objects.get(), "default"))
         assert is_in(jane)
         assert questions(bitbucket) == 0
         assert rechecks._free.acquire(blocking=False)

@@ -19,7 +19,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="bitbucketaccount",
+            name="asked_by",
+            field=models.CharField(
+                blank=True, db_default="", default="", editable=False, max_length=40, verbose_name="asked by"
+            ),
+        ),
+        migrations.AddField(
+            model_name="bitbucketaccount",
             name="answer",
-            field=models.CharField(blank=True, default="", editable=False, max_length=20, verbose_name="answer"),
+            field=models.CharField(
+                blank=True, db_default="", default="", editable=False, max_length=20, verbose_name="answer"
+            ),
         ),
     ]
