@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from . import conf, groups, hooks, recognition, tokens, users
 from .bitbucket import Profile
 from .conf import ProviderSettings
-from .exceptions import BitbucketUnavailable, ConfigurationError, LoginRefused, ProfileError
+from .exceptions import BitbucketAuthError, BitbucketUnavailable, ConfigurationError, LoginRefused, ProfileError
 from .hooks import BitbucketLogin
 from .models import BitbucketAccount
 from .signals import account_connected
@@ -148,12 +148,18 @@ def find(profile: Profile, database: str) -> BitbucketAccount | None:
 def expel(who: Profile | BitbucketAccount, configuration: ProviderSettings) -> None:
     """Take the stored tokens and the managed groups from a person who certainly may not come in any more.
 
-    Neither must outlive the membership that they came with.
+    Neither must outlive the membership that they came with. What fails, receivers of the project's too, is logged:
+    nobody who was refused gets another answer for that. ``RECHECK`` tries again where a session ends.
     """
     uids = [who.uid]
     if who.account_id is not None:
         uids.append(BitbucketAccount.placeholder_uid(who.account_id))
-    patiently(partial(_expel, who.instance, uids, configuration, router.db_for_write(BitbucketAccount)))
+    try:
+        patiently(partial(_expel, who.instance, uids, configuration, router.db_for_write(BitbucketAccount)))
+    except (BitbucketAuthError, DatabaseError) as error:
+        logger.error("Groups and tokens could not be taken from %s: %s", who.uid, _first_line(error))
+    except Exception:
+        logger.exception("Groups and tokens could not be taken from %s", who.uid)
 
 
 def _expel(instance: str, uids: list[str], configuration: ProviderSettings, database: str) -> None:
@@ -264,6 +270,9 @@ def write(
                 user.save(using=database, update_fields=["password"])
         else:
             backend.update_user(request, user, login, account)
+            if account.asked_by == login.configuration.alias and account.answer != "yes":
+                # Asked before they came in: that says nothing of them now, nor does what is still being asked.
+                columns |= {"asked_at": None, "answer": ""}
             changed = [name for name, value in columns.items() if getattr(account, name) != value]
             if changed:
                 for name in changed:
@@ -310,6 +319,6 @@ def busy(error: DatabaseError) -> BitbucketUnavailable:
     return BitbucketUnavailable(f"the database refused the sign-in ({_first_line(error)})")
 
 
-def _first_line(error: DatabaseError) -> str:
+def _first_line(error: Exception) -> str:
     # PostgreSQL adds the values in a second line: they are somebody's, and the log has one line for each failure.
     return str(error).partition("\n")[0]

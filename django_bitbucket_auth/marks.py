@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Self
 
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
@@ -15,6 +17,7 @@ from django.utils.module_loading import import_string
 from . import conf, validators
 from .backends import BitbucketBackend
 from .hooks import BitbucketLogin
+from .models import aware
 
 #: The part of ``RECHECK`` during which nothing is asked; for the rest of it, it is asked while requests go on.
 FRESH = 0.75
@@ -70,14 +73,34 @@ def _is_due(backend: object, value: object) -> bool:
     mark = Mark.read(value)
     if mark is None:
         return any(recheck_seconds(alias) is not None for alias in conf.aliases())
+    if is_orphan(mark):
+        return True
     seconds = recheck_seconds(mark.provider)
     return seconds is not None and not 0 <= time.time() - mark.at < FRESH * seconds
 
 
+def is_orphan(mark: Mark) -> bool:
+    """Whether a session began at a provider that isn't configured any more: nobody could say who may stay."""
+    return bool(mark.provider) and mark.provider not in conf.aliases()
+
+
+def has_outlived(mark: Mark, session: SessionBase) -> bool:
+    """Whether a session goes on for longer than Django would have kept it.
+
+    Each save prolongs a session, and to note that Bitbucket has vouched is one: so no session would ever end.
+    """
+    if settings.SESSION_SAVE_EVERY_REQUEST:
+        return False
+    end = aware(session.get_expiry_date(modification=datetime.fromtimestamp(mark.since, UTC)))
+    return end is not None and end < datetime.fromtimestamp(time.time(), UTC)
+
+
 def recheck_seconds(alias: str) -> int | None:
     """``RECHECK`` of a provider, without a look at all the rest, for each request; 0 for a value that can't be."""
-    given = conf.given(alias) if alias in conf.aliases() else None
-    value: Any = given.get("RECHECK") if isinstance(given, dict) else None
+    given = conf.given(alias) if alias in conf.aliases() else {}
+    if not isinstance(given, dict):
+        return 0
+    value: Any = given.get("RECHECK")
     if value is None:
         return None
     return 0 if validators.KEYS["RECHECK"][1](value) else value

@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import DatabaseError, Error, router, transaction
+from django.db import Error, router, transaction
 from django.http import HttpRequest
 
-from . import accounts, api, conf, policies
+from . import accounts, api, conf, groups, policies
 from .bitbucket import Membership, Profile
 from .conf import ProviderSettings
 from .exceptions import (
@@ -33,7 +33,8 @@ from .oauth.token import Token
 
 logger = logging.getLogger("django_bitbucket_auth")
 
-#: Most seconds that a question takes, besides renewing the token.
+#: Most seconds that each of a question's conversations with Bitbucket takes. Where the token has ended there are three:
+#: a refused one, the renewal, which has the provider's own deadline, and another.
 DEADLINE = 15
 #: Answers after which somebody may not be here: reason codes.
 GONE = ("not_a_member", "inactive")
@@ -53,7 +54,7 @@ def claim(account: BitbucketAccount, provider: str) -> datetime | None:
     try:
         with transaction.atomic(using=database()):
             first = bool(rows().filter(pk=account.pk, asked_at=account.asked_at).update(**begun))
-    except Error as error:
+    except Error as error:  # an InterfaceError, too, which is no DatabaseError
         # Locked, say. Not to be asked without: forty workers would.
         logger.warning("A question about %s could not be begun: %s", account.uid, _first_line(error))
         return None
@@ -73,49 +74,88 @@ def last_no(account: BitbucketAccount, provider: str) -> str:
 
 
 def answer(account: BitbucketAccount, provider: str, claimed: datetime) -> None:
-    """Ask, and write the answer where all see it. Who certainly may not be here loses groups and tokens."""
-    found = "unknown"
-    try:
-        configuration = conf.provider_settings(provider)
-        found, cause = ask(account, configuration)
-        if found != "yes":
-            logger.warning("Bitbucket doesn't vouch for %s: %s (%s)", account.uid, found, cause)
-        if found in GONE:
-            accounts.expel(account, configuration)
-    except BitbucketAuthError as error:
-        logger.error("It could not be asked or written what became of %s: %s", account.uid, error)
-    account.asked_at, account.answer = claimed, found
+    """Ask, write the answer where all see it, and then act on it. Nothing that fails on the way takes it back."""
+    found, cause, wanted = _asked(account, provider)
+    if found != "yes":
+        logger.warning("Bitbucket doesn't vouch for %s: %s (%s)", account.uid, found, cause)
+    account.asked_at, account.asked_by, account.answer = claimed, provider, found
     if found == "yes":
         account.checked_at = claimed
+    kept = 0
     try:
         with transaction.atomic(using=database()):
             # Whoever took so long that somebody else has asked since knows less than that one.
-            rows().filter(pk=account.pk, asked_at=claimed).update(answer=found, checked_at=account.checked_at)
-    except DatabaseError as error:
+            mine = rows().filter(pk=account.pk, asked_at=claimed, asked_by=provider)
+            kept = mine.update(answer=found, checked_at=account.checked_at)
+    except Error as error:
         logger.warning("An answer about %s could not be kept: %s", account.uid, _first_line(error))
+    if found in GONE:
+        expel(account, provider)
+    elif kept and wanted is not None:
+        _regroup(account, provider, wanted)
 
 
-def ask(account: BitbucketAccount, configuration: ProviderSettings) -> tuple[str, str]:
-    """``"yes"``, one of ``GONE``, ``AGAIN``, or ``"unknown"``; and why, for the log.
+def _asked(account: BitbucketAccount, provider: str) -> tuple[str, str, frozenset[str] | None]:
+    """As ``ask``; whatever fails is an outage."""
+    try:
+        return ask(account, conf.provider_settings(provider))
+    except BitbucketAuthError as error:
+        return "unknown", str(error), None
+    except Exception as error:
+        # Of a provider class of the project's, say. Without an answer it would look as if it was still being asked.
+        logger.exception("What became of %s could not be asked", account.uid)
+        return "unknown", type(error).__name__, None
+
+
+def expel(account: BitbucketAccount, provider: str) -> None:
+    """Take groups and tokens from a person of whom Bitbucket has said to this alias's question that they left.
+
+    Not if somebody has asked since, or the person has signed in again: then that no is of yesterday. To be called again
+    where it has failed; once there is nothing to take, nothing happens.
+    """
+    try:
+        overtaken = rows().filter(pk=account.pk, asked_by=provider).exclude(asked_at=account.asked_at)
+        if not overtaken.exists():
+            accounts.expel(account, conf.provider_settings(provider))
+    except (BitbucketAuthError, Error) as error:
+        logger.error("Groups and tokens could not be taken from %s: %s", account.uid, _first_line(error))
+
+
+def _regroup(account: BitbucketAccount, provider: str, wanted: frozenset[str]) -> None:
+    try:
+        with transaction.atomic(using=database()):
+            groups.sync(account.user, conf.provider_settings(provider).groups, wanted, database())
+    except Exception:
+        # Receivers of the project's see it, too. Who may be here stays here.
+        logger.exception("The groups of %s could not be brought up to date", account.uid)
+
+
+def ask(account: BitbucketAccount, configuration: ProviderSettings) -> tuple[str, str, frozenset[str] | None]:
+    """``"yes"``, one of ``GONE``, ``AGAIN``, or ``"unknown"``; why, for the log; and the groups that a yes comes with.
+
+    ``None`` for the groups if they can't be known, so that they stay as they are.
 
     Raises:
         ConfigurationError: the settings can't be used.
     """
-    required = configuration.required_workspaces
     try:
-        profile, memberships = identity(account, configuration, required)
-        policies.check_membership(required, profile, memberships)
+        profile, found = identity(account, configuration, configuration.asked_workspaces)
+        policies.check_membership(configuration.required_workspaces, profile, found)
     except LoginRefused as refusal:
-        return (refusal.reason if refusal.reason in GONE else "unknown"), str(refusal)
+        return (refusal.reason if refusal.reason in GONE else "unknown"), str(refusal), None
     except (NotConnected, ReauthenticationRequired, ProfileError) as error:
         if isinstance(error, NotConnected):
-            return AGAIN, str(error)
+            return AGAIN, str(error), None
         if error.reason == "inactive":
-            return "inactive", str(error)
-        return (AGAIN if isinstance(error, ReauthenticationRequired) else "unknown"), str(error)
+            return "inactive", str(error), None
+        return (AGAIN if isinstance(error, ReauthenticationRequired) else "unknown"), str(error), None
     except BitbucketAuthError as error:
-        return "unknown", str(error)
-    return "yes", ""
+        return "unknown", str(error), None
+    try:
+        return "yes", "", policies.groups_for(configuration.groups, profile, found)
+    except LoginRefused as refusal:
+        logger.warning("The groups of %s stay as they are: %s", account.uid, refusal)
+        return "yes", "", None
 
 
 def identity(
@@ -167,7 +207,7 @@ def account_of(request: HttpRequest, provider: str) -> BitbucketAccount | None:
 
 def marked(user: object, mark: Mark) -> BitbucketAccount | None:
     """The user's account that a mark names."""
-    found = rows().filter(user=user, instance=mark.instance, uid=mark.uid)
+    found = rows().select_related("user").filter(user=user, instance=mark.instance, uid=mark.uid)
     # Compared again here: a collation may take one id for another.
     return next((row for row in found if (row.instance, row.uid) == (mark.instance, mark.uid)), None)
 
@@ -188,6 +228,6 @@ def stamp(moment: datetime | None) -> float:
     return found.timestamp() if found else 0.0
 
 
-def _first_line(error: Error) -> str:
+def _first_line(error: Exception) -> str:
     # PostgreSQL adds the values in a second line.
     return str(error).partition("\n")[0]

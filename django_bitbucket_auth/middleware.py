@@ -28,16 +28,21 @@ class MembershipMiddleware:
     signing out, or for files.
     """
 
+    #: Before the view and after the URL is resolved; of the kind that Django runs in the present server.
+    process_view: Callable[..., Any]
+
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        #: Before the view and after the URL is resolved; of the kind that Django runs in the present server.
-        self.process_view: Callable[..., Any] = self._before
+        before: Callable[..., Any] = self._before
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
-            self.process_view = self._abefore
+            before = self._abefore
+        # A subclass may have its own.
+        if not hasattr(self, "process_view"):
+            self.process_view = before
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]:
         answer: HttpResponseBase | Coroutine[Any, Any, HttpResponseBase] = self.get_response(request)
@@ -85,7 +90,7 @@ def _checked(request: HttpRequest) -> HttpResponse | None:
 
 def _turned_back(request: HttpRequest, error: BitbucketAuthError) -> HttpResponse:
     mark = Mark.of(request.session)
-    alias = mark.provider if mark else conf.DEFAULT_ALIAS
+    alias = mark.provider if mark and mark.provider in conf.aliases() else conf.DEFAULT_ALIAS
     if error.reason in memberships.GONE:
         auth.logout(request)
         return gates.refuse(request, error, alias, _settings(alias), event="Session ended")

@@ -11,9 +11,9 @@
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,11 +22,9 @@ from django.http import HttpRequest
 
 from . import conf, memberships
 from .exceptions import LoginRefused
-from .marks import FRESH, Mark, recheck_seconds
+from .marks import FRESH, Mark, has_outlived, is_orphan, recheck_seconds
 from .memberships import AGAIN, GONE
 from .models import BitbucketAccount
-
-logger = logging.getLogger("django_bitbucket_auth")
 
 #: How much longer than ``RECHECK`` somebody stays whom Bitbucket can't vouch for, as a part of it.
 GRACE = 1.0
@@ -49,9 +47,13 @@ def check(request: HttpRequest) -> None:
     if not request.user.is_authenticated:
         return
     mark = Mark.of(request.session) or _adopted(request)
+    if is_orphan(mark):
+        raise LoginRefused("", AGAIN, cause=f"the provider {mark.provider!r} is not configured any more")
     seconds = recheck_seconds(mark.provider)
     if seconds is None:
         return
+    if has_outlived(mark, request.session):
+        raise LoginRefused("", AGAIN, cause=f"the session of {mark.uid} has gone on for as long as one may")
     if not seconds:
         conf.provider_settings(mark.provider)  # says what is wrong
     account = memberships.marked(request.user.pk, mark)
@@ -59,7 +61,9 @@ def check(request: HttpRequest) -> None:
         raise LoginRefused("", AGAIN, cause=f"the account {mark.uid} is not connected any more")
     question = _Question(account, mark, seconds)
     question.settle()
-    if question.at != mark.at:
+    # Not after a wait: what other tabs have written to the session meanwhile would be lost, and one that was signed out
+    # of would be an error. The next request finds the answer on the row.
+    if question.at != mark.at and not question.has_waited:
         replace(mark, at=question.at).write(request.session)
 
 
@@ -86,6 +90,8 @@ class _Question:
         self.known = mark.at if mark.at <= time.time() else time.time() - seconds
         #: When Bitbucket last vouched, as far as this session has heard.
         self.at = self.known
+        #: Whether time has passed since the session was read.
+        self.has_waited = False
         self._listen()
 
     def settle(self) -> None:
@@ -136,14 +142,22 @@ class _Question:
 
     def _part(self, *answers: str) -> None:
         if self._heard in answers:
+            if self._heard in GONE:
+                # It was done by whoever asked; but that may have failed.
+                memberships.expel(self.account, self.mark.provider)
             raise LoginRefused("", self._heard, cause=f"Bitbucket was asked about {self.mark.uid}")
 
     def _ask_here(self) -> None:
         if claimed := memberships.claim(self.account, self.mark.provider):
-            memberships.answer(self.account, self.mark.provider, claimed)
-            self._listen()
+            self._hear(claimed)
         else:
             self._look()
+
+    def _hear(self, claimed: datetime) -> None:
+        """Ask in this very request."""
+        self.has_waited = True
+        memberships.answer(self.account, self.mark.provider, claimed)
+        self._listen()
 
     def _ask_aside(self) -> None:
         """Ask in a thread of its own, for the requests to come; here, where there is none."""
@@ -153,23 +167,27 @@ class _Question:
             return
         if not _free.acquire(blocking=False):
             return
-        claimed = memberships.claim(self.account, self.mark.provider)
-        if claimed is None:
-            _free.release()
-            return
-        # A copy: the thread writes to it.
-        run = (copy.copy(self.account), self.mark.provider, claimed)
+        started = False
         try:
-            threading.Thread(target=_aside, args=run, name="bitbucket-auth-recheck", daemon=True).start()
-        except RuntimeError:  # no threads on this platform, or no more of them
-            _free.release()
-            memberships.answer(self.account, self.mark.provider, claimed)
-            self._listen()
+            claimed = memberships.claim(self.account, self.mark.provider)
+            if claimed is None:
+                return
+            # A copy: the thread writes to it.
+            run = (copy.copy(self.account), self.mark.provider, claimed)
+            with suppress(RuntimeError):  # no threads on this platform, or no more of them
+                threading.Thread(target=_aside, args=run, name="bitbucket-auth-recheck", daemon=True).start()
+                started = True
+        finally:
+            if not started:
+                _free.release()
+        if not started:
+            self._hear(claimed)
 
     def _wait(self) -> None:
         """Wait for the answer while a question is under way, of whichever worker."""
         until, pause = time.monotonic() + PATIENCE, 0.05
         while self.account.asked_at and not self.account.answer and not self._may_ask and time.monotonic() < until:
+            self.has_waited = True
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
             self._look()
@@ -186,11 +204,11 @@ class _Question:
 
 
 def _aside(account: BitbucketAccount, provider: str, claimed: datetime) -> None:
-    """The helper thread: it leaves no connection behind, and nobody is there to catch what it raises."""
+    """The helper thread: it leaves no connection behind."""
     try:
         memberships.answer(account, provider, claimed)
-    except Exception:
-        logger.exception("What became of %s could not be asked", account.uid)
     finally:
-        connections.close_all()
-        _free.release()
+        try:
+            connections.close_all()
+        finally:
+            _free.release()

@@ -197,11 +197,13 @@ def test_a_database_that_fails_takes_back_the_groups_too() -> None:
 
 def test_connecting_an_account_asks_about_no_group_and_changes_none(bitbucket: BitbucketSimulator) -> None:
     client = Client()
-    client.force_login(User.objects.create_user("anna"), "django.contrib.auth.backends.ModelBackend")
+    user = User.objects.create_user("anna")
+    user.groups.add(Group.objects.get(name="Owners"))
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
     assert connect(client, bitbucket).status_code == 302
     assert BitbucketAccount.objects.get().user.username == "anna"
     assert [logged.path for logged in bitbucket.requests_to("permission")] == ["/2.0/user/workspaces/acme/permission"]
-    assert groups_of("anna") == set()
+    assert groups_of("anna") == {"Owners"}
 
 
 def test_nothing_is_asked_of_a_user_whose_groups_are_not_managed(django_assert_num_queries: Any) -> None:

@@ -7,22 +7,28 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.signals import user_logged_out
-from django.db import OperationalError, connection, connections
-from django.http import HttpResponse
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import InterfaceError, OperationalError, connection, connections
+from django.db.models.signals import m2m_changed
+from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from logins import statements_fail
 from steps import LOGIN, connect, listening, reason_of
 from test_counts import written
 from test_guards import JSON, later, reason
 
 from django_bitbucket_auth import marks, memberships, rechecks
+from django_bitbucket_auth.backends import BitbucketBackend
 from django_bitbucket_auth.exceptions import ConfigurationError
 from django_bitbucket_auth.middleware import MembershipMiddleware
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
@@ -229,11 +235,237 @@ def test_a_session_ends_with_a_redirect_where_failures_have_a_place(
 def test_a_lost_database_does_not_keep_anybody_in(
     jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    other = another_session()
     bitbucket.leave("jane", "acme")
     later(monkeypatch, RECHECK)
-    with statements_fail("DELETE", OperationalError("locked"), 2):
+    # Twice each time: whoever has asked, and whoever ends a session.
+    with statements_fail("DELETE", OperationalError("locked"), 4):
         assert reason_of(jane.get("/private/")) == "not_a_member"
-    assert "could not be asked or written" in caplog.text
+    assert "could not be taken" in caplog.text and not has_lost_everything()
+    # The next session that ends makes up for it.
+    assert reason_of(other.get("/private/")) == "not_a_member"
+    assert has_lost_everything()
+
+
+@contextmanager
+def receivers_fail() -> Iterator[None]:
+    """A receiver of the project's that fails when groups change."""
+
+    def fail(**kwargs: Any) -> None:
+        raise ValueError("the project's receiver")
+
+    with listening(m2m_changed, fail):
+        yield
+
+
+def test_a_receiver_that_fails_keeps_nobody_in(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = another_session()
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, 0.9 * RECHECK)
+    with receivers_fail():
+        assert reason_of(jane.get("/private/")) == "not_a_member"
+        assert BitbucketAccount.objects.get().answer == "not_a_member"
+        assert reason_of(log_in(Client(), "jane")) == "not_a_member"
+    assert "the project's receiver" in caplog.text and not has_lost_everything()
+    assert reason_of(other.get("/private/")) == "not_a_member"
+    assert has_lost_everything()
+
+
+def test_who_comes_back_while_it_is_asked_keeps_groups_and_tokens(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, ask = Client(), memberships.ask
+
+    def ask_and_come_back(*args: Any) -> Any:
+        found = ask(*args)
+        bitbucket.join("jane", "acme")
+        log_in(new, "jane")
+        return found
+
+    monkeypatch.setattr(memberships, "ask", ask_and_come_back)
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    assert not is_in(jane)
+    assert is_in(new)
+    assert BitbucketToken.objects.exists() and User.objects.get().groups.exists()
+    assert BitbucketAccount.objects.get().answer == ""
+
+
+def test_a_no_that_a_newer_yes_has_overtaken_takes_nothing(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = memberships.ask
+
+    def ask_slowly(*args: Any) -> Any:
+        found = ask(*args)
+        monkeypatch.setattr(memberships, "ask", ask)
+        bitbucket.join("jane", "acme")
+        later(monkeypatch, rechecks.RETRY)
+        account = BitbucketAccount.objects.get()
+        claimed = memberships.claim(account, "default")
+        assert claimed is not None
+        memberships.answer(account, "default", claimed)
+        return found
+
+    monkeypatch.setattr(memberships, "ask", ask_slowly)
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    jane.get("/private/")
+    assert BitbucketAccount.objects.get().answer == "yes"
+    assert BitbucketToken.objects.exists() and User.objects.get().groups.exists()
+
+
+# -- groups ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def owner(bitbucket: BitbucketSimulator, client: Client) -> Iterator[Client]:
+    Group.objects.create(name="Owners")
+    bitbucket.join("jane", "acme", "owner")
+    with override_provider("default", GROUPS={"Staff": "acme", "Owners": ["acme:owner", "globex:owner"]}):
+        assert log_in(client, "jane").status_code == 302
+        assert groups_of_jane() == {"Staff", "Owners"}
+        yield client
+
+
+def groups_of_jane() -> set[str]:
+    return set(User.objects.get(username="jdoe").groups.values_list("name", flat=True))
+
+
+def test_who_is_no_owner_any_more_leaves_the_owners_in_time(
+    owner: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.join("jane", "acme", "member")
+    later(monkeypatch, RECHECK)
+    assert is_in(owner)
+    assert groups_of_jane() == {"Staff"}
+    bitbucket.join("jane", "globex", "owner")
+    later(monkeypatch, RECHECK)
+    assert is_in(owner)
+    assert groups_of_jane() == {"Staff", "Owners"}
+
+
+def test_what_is_not_known_of_a_role_changes_no_group_and_keeps_nobody_out(
+    owner: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitbucket.join("jane", "acme", "member")
+    bitbucket.fail("/2.0/user/workspaces/globex/permission", 503)
+    later(monkeypatch, 1.5 * RECHECK)
+    assert is_in(owner)
+    assert groups_of_jane() == {"Staff", "Owners"}
+    assert BitbucketAccount.objects.get().answer == "yes"
+
+
+def test_groups_that_stay_cost_a_question_one_query(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for managed in ({}, {"Staff": "acme"}, {"Staff": "acme", "Nobody": "acme"}):
+        later(monkeypatch, RECHECK)
+        with override_provider("default", GROUPS=managed), CaptureQueriesContext(connection) as queries:
+            assert is_in(jane)
+        counts.append(len(written(queries)))
+        assert is_in(jane)  # which notes the answer
+    assert counts == [counts[0], counts[0] + 1, counts[0] + 2]
+
+
+def test_groups_that_another_account_took_along_come_back(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, person = User.objects.get(), bitbucket.person("unconfirmed")
+    instance = BitbucketAccount.objects.get().instance
+    BitbucketAccount.objects.create(user=user, provider="default", instance=instance, uid=person.uuid)
+    bitbucket.leave("unconfirmed", "acme")
+    log_in(Client(), "unconfirmed")
+    assert not user.groups.exists()
+    later(monkeypatch, RECHECK)
+    assert is_in(jane)
+    assert user.groups.exists()
+
+
+def test_a_receiver_that_fails_keeps_nobody_from_going_on(
+    owner: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bitbucket.join("jane", "acme", "member")
+    later(monkeypatch, 1.5 * RECHECK)
+    with receivers_fail():
+        assert is_in(owner)
+    assert "the project's receiver" in caplog.text
+    assert groups_of_jane() == {"Staff", "Owners"}
+
+
+def test_a_late_yes_brings_no_group_back(
+    owner: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = BitbucketAccount.objects.get()
+    claimed = memberships.claim(late, "default")
+    assert claimed is not None
+    later(monkeypatch, rechecks.RETRY)
+    assert memberships.claim(BitbucketAccount.objects.get(), "default") is not None
+    User.objects.get().groups.clear()
+    memberships.answer(late, "default", claimed)
+    assert groups_of_jane() == set()
+
+
+# -- how long a session goes on, and what is in it ---------------------------------------------------------------------
+
+
+def test_to_be_asked_about_makes_no_session_endless(
+    jane: Client, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.SESSION_COOKIE_AGE = 3 * RECHECK
+    for _ in range(3):
+        later(monkeypatch, 0.9 * RECHECK)
+        assert is_in(jane)
+    later(monkeypatch, 0.9 * RECHECK)
+    assert jane.get("/private/").headers["Location"].startswith(LOGIN)
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    assert is_in(jane)
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_a_session_with_an_end_of_its_own_goes_on_until_then(
+    jane: Client, monkeypatch: pytest.MonkeyPatch, settings: Any, use_tz: bool
+) -> None:
+    settings.USE_TZ = use_tz
+    settings.SESSION_COOKIE_AGE = RECHECK
+    session = jane.session
+    session.set_expiry(timezone.now() + timedelta(seconds=10 * RECHECK))
+    session.save()
+    later(monkeypatch, 1.9 * RECHECK)
+    assert is_in(jane)
+
+
+def test_what_another_tab_writes_to_the_session_meanwhile_stays(jane: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, ask = jane.session.session_key, memberships.ask
+
+    def ask_slowly(*args: Any) -> Any:
+        session = SessionStore(key)
+        session["cart"] = ["book"]
+        session.save()
+        return ask(*args)
+
+    monkeypatch.setattr(memberships, "ask", ask_slowly)
+    later(monkeypatch, RECHECK)
+    assert is_in(jane)
+    assert SessionStore(key)["cart"] == ["book"]
+
+
+def test_who_signs_out_in_another_tab_meanwhile_is_out_without_an_error(
+    jane: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, ask = jane.session.session_key, memberships.ask
+
+    def ask_slowly(*args: Any) -> Any:
+        SessionStore(key).delete()
+        return ask(*args)
+
+    monkeypatch.setattr(memberships, "ask", ask_slowly)
+    later(monkeypatch, RECHECK)
+    assert is_in(jane)
+    assert not is_in(jane)
 
 
 # -- what isn't known --------------------------------------------------------------------------------------------------
@@ -297,6 +529,16 @@ def test_a_profile_of_somebody_else_vouches_for_nobody(
     bitbucket.person("jane").profile["uuid"] = uuid
     later(monkeypatch, 2.1 * RECHECK)
     assert reason_of(jane.get("/private/")) == "membership_unknown"
+
+
+def test_where_everybody_is_welcome_the_profile_has_to_be_the_persons(
+    bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with override_provider("default", WORKSPACES=["*"], GROUPS={}):
+        client = another_session()
+        bitbucket.person("jane").profile["uuid"] = "{00000000-0000-4000-8000-000000000000}"
+        later(monkeypatch, 2.1 * RECHECK)
+        assert reason_of(client.get("/private/")) == "membership_unknown"
 
 
 def test_settings_that_became_wrong_are_like_an_outage(
@@ -391,9 +633,8 @@ def test_another_session_goes_on_once_there_is_a_token_again(
     bitbucket.revoke("jane")
     later(monkeypatch, RECHECK)
     assert not is_in(jane)
-    log_in(jane, "jane")
     assert not is_in(other)
-    later(monkeypatch, rechecks.RETRY)
+    log_in(jane, "jane")
     assert is_in(other)
 
 
@@ -544,6 +785,7 @@ def test_a_session_from_before_is_asked_about_at_once(jane: Client, bitbucket: B
     old = Client()
     old.force_login(User.objects.get(), "django_bitbucket_auth.backends.BitbucketBackend")
     assert is_in(old) and questions(bitbucket) == 1
+    assert is_in(old)  # which notes the answer
     with CaptureQueriesContext(connection) as queries:
         assert is_in(old)
     assert len(written(queries)) == 2
@@ -577,13 +819,37 @@ def test_who_has_no_bitbucket_account_is_looked_for_once(django_assert_num_queri
         assert is_in(client)
 
 
-def test_a_provider_that_was_removed_asks_about_nobody(jane: Client, settings: Any) -> None:
-    settings.BITBUCKET_AUTH = {"second": settings.BITBUCKET_AUTH["default"]}
-    assert is_in(jane)
-    settings.BITBUCKET_AUTH = ["nonsense"]
-    assert is_in(jane)
+def test_settings_without_its_provider_set_no_session_free(jane: Client, settings: Any) -> None:
+    """Whoever left while an alias was renamed would stay."""
+    for wrong in ({"second": settings.BITBUCKET_AUTH["default"]}, ["nonsense"]):
+        settings.BITBUCKET_AUTH = wrong
+        response = jane.get("/private/")
+        assert (response.status_code, response.headers["Location"]) == (302, f"{LOGIN}?next=%2Fprivate%2F")
     settings.BITBUCKET_AUTH = {"default": None}
-    assert is_in(jane)
+    assert reason_of(jane.get("/private/")) == "misconfigured"
+
+
+class OurBackend(BitbucketBackend):
+    """As projects have them."""
+
+
+def test_people_of_a_projects_own_backend_are_asked_about(
+    bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.OurBackend"]
+    client = another_session()
+    bitbucket.leave("jane", "acme")
+    later(monkeypatch, RECHECK)
+    assert client.get("/private/").status_code == 403
+
+
+def test_an_account_that_is_another_users_by_now_vouches_for_nobody(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BitbucketAccount.objects.update(user=User.objects.create_user("bob"))
+    later(monkeypatch, RECHECK)
+    assert jane.get("/private/").status_code == 302
+    assert not bitbucket.requests
 
 
 def test_each_provider_has_its_own_period(jane: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -669,6 +935,17 @@ def test_it_says_where_it_has_to_stand() -> None:
     assert middleware(request).content == b"page"  # type: ignore[union-attr]
     with pytest.raises(ConfigurationError, match="AuthenticationMiddleware"):
         middleware.process_view(request, None, (), {})
+
+
+def test_a_subclass_may_have_its_own_look_at_views() -> None:
+    class Ours(MembershipMiddleware):
+        """As projects have them."""
+
+        def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse:
+            return HttpResponse("ours")
+
+    middleware = Ours(lambda request: HttpResponse("page"))
+    assert middleware.process_view(RequestFactory().get("/"), None, (), {}).content == b"ours"
 
 
 def test_a_person_who_is_not_one_any_more_is_not_asked_about(
@@ -794,6 +1071,46 @@ class TestManyWorkers:
         assert is_in(jane)
         settled()
         assert "could not be asked" in caplog.text and "ZeroDivisionError" in caplog.text
+        assert BitbucketAccount.objects.get().answer == "unknown"
+
+    def test_a_thread_gives_back_its_place_and_its_connection(
+        self, jane: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rechecks, "_free", threading.BoundedSemaphore(1))
+        ask, closed = memberships.ask, []
+
+        def ask_and_watch(*args: Any) -> Any:
+            of_thread = connections[memberships.database()]
+            end = of_thread.close
+
+            def close() -> None:
+                closed.append(threading.current_thread().name)
+                end()
+                raise InterfaceError("lost")
+
+            monkeypatch.setattr(of_thread, "close", close)
+            return ask(*args)
+
+        monkeypatch.setattr(memberships, "ask", ask_and_watch)
+        monkeypatch.setattr(threading, "excepthook", lambda args: None)
+        later(monkeypatch, 0.8 * RECHECK)
+        assert is_in(jane)
+        settled()
+        assert closed == ["bitbucket-auth-recheck"]
+        assert rechecks._free.acquire(blocking=False)
+
+    def test_a_connection_that_was_lost_costs_no_place(
+        self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rechecks, "_free", threading.BoundedSemaphore(1))
+        later(monkeypatch, 0.8 * RECHECK)
+        begin = '"bitbucket_auth_bitbucketaccount" SET "asked_at"'
+        with statements_fail(begin, InterfaceError("connection already closed")):
+            assert is_in(jane)
+        with statements_fail(begin, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):  # type: ignore[arg-type]
+            jane.get("/private/")
+        assert questions(bitbucket) == 0
+        assert rechecks._free.acquire(blocking=False)
 
     def test_what_is_retried_in_the_grace_makes_nobody_wait(
         self, jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
