@@ -106,6 +106,9 @@ class _Question:
             if self._may_ask:
                 self._ask_here()
             self._wait()
+            if self._may_ask and self.account.asked_by not in ("", self.mark.provider):
+                # It was another alias that asked.
+                self._ask_here()
         self._part(*GONE, AGAIN)
         if not (self._age < self.seconds or self._in_grace):
             raise LoginRefused("", "membership_unknown", cause=f"Bitbucket could not vouch for {self.mark.uid} in time")
@@ -130,9 +133,11 @@ class _Question:
 
     @property
     def _may_ask(self) -> bool:
+        waits_for = {"", "unknown", AGAIN}
         if not self._is_ours:
-            return True
-        pause = RETRY if self.account.answer in ("", "unknown", AGAIN) else 0
+            # Let another alias finish: its answer would be lost. And while there is time, what is down for it is down.
+            waits_for = {"", "unknown"} if self._age < self.seconds * (1 + GRACE) else {""}
+        pause = RETRY if self.account.answer in waits_for else 0
         return not 0 <= time.time() - memberships.stamp(self.account.asked_at) < pause
 
     def _listen(self) -> None:

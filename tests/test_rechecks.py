@@ -719,6 +719,46 @@ def test_a_no_to_another_aliass_question_throws_nobody_out(
         assert (account.asked_by, account.answer) == ("public", "yes")
 
 
+@pytest.mark.parametrize("aside", [False, True])
+def test_what_another_alias_is_asking_is_let_finish(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch, aside: bool
+) -> None:
+    """Its answer would be lost; and this one's is needed as well."""
+    account = BitbucketAccount.objects.get()
+    later(monkeypatch, 0.8 * RECHECK if aside else RECHECK)
+    with pointed_at(bitbucket, "public", WORKSPACES=["*"], RECHECK=RECHECK, RETRIES=0):
+        claimed = memberships.claim(account, "public")
+        assert claimed is not None
+        sleep = time.sleep
+
+        def answer_meanwhile(seconds: float) -> None:
+            monkeypatch.setattr(time, "sleep", sleep)
+            BitbucketAccount.objects.update(answer="yes", checked_at=claimed)
+
+        bitbucket.leave("jane", "acme")
+        monkeypatch.setattr(time, "sleep", answer_meanwhile)
+        assert is_in(jane) == aside
+    account.refresh_from_db()
+    assert account.asked_by == ("public" if aside else "default")
+
+
+def test_an_outage_makes_two_aliases_ask_no_more_often_than_one(
+    jane: Client, bitbucket: BitbucketSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pointed_at(bitbucket, "public", WORKSPACES=["*"], RECHECK=RECHECK, RETRIES=0):
+        public = Client()
+        log_in(public, "jane", alias="public")
+        bitbucket.fail("*", 503)
+        bitbucket.requests.clear()
+        later(monkeypatch, 1.5 * RECHECK)
+        for client in (jane, public, jane, public):
+            assert is_in(client)
+        assert len(bitbucket.requests_to("user")) == 1
+        later(monkeypatch, RECHECK)
+        bitbucket.heal()
+        assert is_in(jane) and is_in(public)
+
+
 def overtake(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     """Let somebody act between this request's look at the row and its claim."""
     claim = memberships.claim
