@@ -453,6 +453,22 @@ def test_what_another_tab_writes_to_the_session_meanwhile_stays(jane: Client, mo
     assert SessionStore(key)["cart"] == ["book"]
 
 
+def test_nor_is_it_lost_while_another_ones_answer_is_waited_for(jane: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = jane.session.session_key
+    later(monkeypatch, RECHECK)
+    claimed = memberships.claim(BitbucketAccount.objects.get(), "default")
+
+    def answer_meanwhile(seconds: float) -> None:
+        session = SessionStore(key)
+        session["cart"] = ["book"]
+        session.save()
+        BitbucketAccount.objects.update(answer="yes", checked_at=claimed)
+
+    monkeypatch.setattr(time, "sleep", answer_meanwhile)
+    assert is_in(jane)
+    assert SessionStore(key)["cart"] == ["book"]
+
+
 def test_who_signs_out_in_another_tab_meanwhile_is_out_without_an_error(
     jane: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -717,6 +733,17 @@ def test_a_no_to_another_aliass_question_throws_nobody_out(
         assert is_in(public)
         account.refresh_from_db()
         assert (account.asked_by, account.answer) == ("public", "yes")
+
+
+def test_what_vouched_for_one_alias_is_forgotten_when_another_asks(jane: Client) -> None:
+    account = BitbucketAccount.objects.get()
+    claimed = memberships.claim(account, "default")
+    assert claimed is not None
+    memberships.answer(account, "default", claimed)
+    assert BitbucketAccount.objects.get().checked_at == claimed
+    assert memberships.claim(account, "public") is not None
+    row = BitbucketAccount.objects.get()
+    assert (row.asked_by, row.checked_at, row.answer) == ("public", None, "")
 
 
 @pytest.mark.parametrize("aside", [False, True])
