@@ -204,9 +204,12 @@ def test_no_question_about_a_person_tells_a_secret(
             later(monkeypatch, 61)
             for path in ("/private/", "/members/"):
                 pages += client.get(path).content.decode()
-    with override_provider("default", **keys, KIND="test_secrets.CrashingProvider"):
+    # What fails in a question is an outage; what fails in a guard, a crash.
+    for recheck, status in ((60, 503), (None, 500)):
         later(monkeypatch, 61)
-        assert client.get("/members/").status_code == 500
+        crashing = {**keys, "RECHECK": recheck, "KIND": "test_secrets.CrashingProvider"}
+        with override_provider("default", **crashing):
+            assert client.get("/members/").status_code == status
     assert "ZeroDivisionError" in mails() and "Request refused" in everything.getvalue()
     haystack = everything.getvalue() + mails() + pages + stored()
     for secret in (ACCESS, REFRESH, SECRET):
