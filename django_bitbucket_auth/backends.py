@@ -96,8 +96,8 @@ class BitbucketBackend(ModelBackend):
     def message_for(self, request: HttpRequest, reason: str) -> str | Promise | None:
         """What to tell a person who isn't let in for ``reason`` (a reason code), in plain text.
 
-        ``None``, which is what this one says, stands for the app's own words. The sentence of a ``LoginRefused`` that a
-        receiver raised comes before either.
+        ``None``, which is what this one says, stands for the app's own words; so does an exception, here or from words
+        that are lazy: it is logged. The sentence of a ``LoginRefused`` that a receiver raised comes before either.
         """
         return None
 

@@ -12,7 +12,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
-from django.utils.functional import Promise
 from django.utils.http import urlencode
 
 from . import backends, conf, navigation, pages, phrases
@@ -124,11 +123,13 @@ def _shown(
     return response
 
 
-def _projects_words(request: HttpRequest, code: str) -> str | Promise | None:
+def _projects_words(request: HttpRequest, code: str) -> str | None:
     """What the project's backend says to a person in place of our words."""
     try:
         _, backend = backends.installed()
-        return backend.message_for(request, code)
+        words = backend.message_for(request, code)
+        # Here, for words that are lazy may fail as late as this.
+        return None if words is None else str(words)
     except (ConfigurationError, ImportError):
         return None
     except Exception:

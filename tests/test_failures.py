@@ -7,6 +7,7 @@ import pytest
 from django.contrib.messages import get_messages
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
+from django.utils.text import format_lazy
 from steps import LOGIN, come_back, reason_of
 
 from django_bitbucket_auth import conf, failures, phrases
@@ -185,12 +186,21 @@ def test_the_error_page_sends_no_referrer(client: Client, settings: Any) -> None
 # -- the project's words -----------------------------------------------------------------------------------------------
 
 
-class Wordy(BitbucketBackend):
-    """Has its own words for those who aren't members, and fails for those who took too long."""
+class Unspeakable:
+    """Words that fail when they are said, such as a translation with a wrong placeholder."""
 
-    def message_for(self, request: HttpRequest, reason: str) -> str | None:
+    def __str__(self) -> str:
+        raise KeyError("name")
+
+
+class Wordy(BitbucketBackend):
+    """Has its own words for those who aren't members, and fails for those who took too long, or sent too much."""
+
+    def message_for(self, request: HttpRequest, reason: str) -> Any:
         if reason == "timed_out":
             raise ZeroDivisionError
+        if reason == "rate_limited":
+            return format_lazy("{0}", Unspeakable())
         return f"Write to <it@example.com> from {request.path}." if reason == "not_a_member" else None
 
 
@@ -216,6 +226,14 @@ def test_words_that_fail_are_logged_and_ours_take_their_place(
 ) -> None:
     assert b"in a minute" in failures.answer(page_request, BitbucketTimeout("x"), "default").content
     assert "message_for() of the authentication backend failed for 'timed_out'" in caplog.text
+
+
+def test_words_that_fail_as_late_as_when_they_are_said_do_no_more_harm(
+    page_request: HttpRequest, wordy: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = failures.answer(page_request, RateLimited("x"), "default")
+    assert (response.status_code, reason_of(response)) == (503, "rate_limited")
+    assert "message_for() of the authentication backend failed for 'rate_limited'" in caplog.text
 
 
 @pytest.mark.parametrize("backend", ["no.such.Backend", "django.contrib.auth.backends.ModelBackend"])
