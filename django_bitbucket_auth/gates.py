@@ -18,8 +18,17 @@ def wants_json(request: HttpRequest) -> bool:
     return (
         headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
         or headers.get("X-Requested-With") == "XMLHttpRequest"
-        or request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+        or _prefers_json(request)
     )
+
+
+def _prefers_json(request: HttpRequest) -> bool:
+    """Whether ``Accept`` ranks JSON above HTML, of whatever version and level (``application/json;version=1``)."""
+    known = {("text", "html"), ("application", "json")}
+    # As the client writes them: without its parameters, Django takes none of them for what is wanted.
+    theirs = [str(kind) for kind in request.accepted_types if (kind.main_type, kind.sub_type) in known]
+    best = request.get_preferred_type(["text/html", "application/json", *theirs])
+    return best is not None and best.startswith("application/json")
 
 
 def to_bitbucket(request: HttpRequest, alias: str) -> HttpResponse:

@@ -81,6 +81,9 @@ def test_a_sign_in_ends_where_it_was_asked_for(client: Client) -> None:
         JSON,
         {"Accept": "application/json, text/html;q=0.5"},
         {"X-Requested-With": "XMLHttpRequest"},
+        {"Accept": "application/json;version=1"},
+        {"Accept": "application/json; version=1, text/html;level=1;q=0.9, */*;q=0.1"},
+        {"Accept": "application/json, text/plain, */*"},
         {"Sec-Fetch-Mode": "cors", "Accept": "*/*"},
         {"Sec-Fetch-Mode": "no-cors", "Accept": "image/png"},
     ],
@@ -91,7 +94,17 @@ def test_clients_that_cant_follow_are_told_in_json(client: Client, headers: dict
     assert "no-store" in response.headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("headers", [{}, {"Accept": "*/*"}, {"Accept": "text/html"}, {"Sec-Fetch-Mode": "navigate"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Accept": "*/*"},
+        {"Accept": "text/html"},
+        {"Accept": "text/html;level=1, application/json;version=1;q=0.9"},
+        {"Accept": "image/png"},
+        {"Sec-Fetch-Mode": "navigate"},
+    ],
+)
 def test_browsers_and_whoever_does_not_say_are_led_on(client: Client, headers: dict[str, str]) -> None:
     assert client.get("/members/", headers=headers).status_code == 302
 
