@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views import generic
 
 from . import api, conf, gates, memberships, policies, validators
 from .bitbucket import Membership
@@ -94,6 +95,19 @@ class BitbucketLoginRequiredMixin:
     workspaces: Sequence[str] = ()
     scopes: Sequence[str] = ()
     max_age: float = 300
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a class that would be open to all.
+
+        Raises:
+            ConfigurationError: ``View`` stands before the mixin. Its ``dispatch`` never asks the next one.
+        """
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if generic.View in order[: order.index(BitbucketLoginRequiredMixin)]:
+            raise ConfigurationError(
+                f"BitbucketLoginRequiredMixin guards nothing in {cls.__qualname__}: name it before the views there."
+            )
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Ask, then let the view answer."""

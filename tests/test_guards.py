@@ -12,9 +12,11 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
+from django.views import View
+from django.views.generic import TemplateView
 from steps import LOGIN, reason_of
 
-from django_bitbucket_auth.decorators import bitbucket_login_required
+from django_bitbucket_auth.decorators import BitbucketLoginRequiredMixin, bitbucket_login_required
 from django_bitbucket_auth.exceptions import ConfigurationError
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.testing import BitbucketSimulator, Workspace, log_in, override_provider, simulated_bitbucket
@@ -386,6 +388,17 @@ def test_without_a_token_there_are_no_scopes(jane: Client) -> None:
 def test_arguments_that_would_let_others_in_are_refused_at_once(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="bitbucket_login_required"):
         bitbucket_login_required(**arguments)
+
+
+@pytest.mark.parametrize("view", [View, TemplateView])
+def test_a_mixin_that_would_guard_nothing_is_refused_at_once(view: type) -> None:
+    with pytest.raises(ConfigurationError, match="BitbucketLoginRequiredMixin guards nothing in Open"):
+        type("Open", (view, BitbucketLoginRequiredMixin), {})
+
+
+def test_a_mixin_of_a_projects_own_may_stand_between() -> None:
+    between = type("Between", (BitbucketLoginRequiredMixin,), {"workspaces": ["acme"]})
+    assert issubclass(type("Guarded", (between, TemplateView), {}), View)
 
 
 def test_both_ways_to_use_it_are_known_to_type_checkers() -> None:
