@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import Error, router, transaction
+from django.db.models import F, Q
 from django.http import HttpRequest
 
 from . import accounts, api, conf, groups, policies
@@ -197,12 +198,18 @@ def _told(
 
 
 def account_of(request: HttpRequest, provider: str) -> BitbucketAccount | None:
-    """The account at a provider that a request's person signed in with, else the first that they have there."""
+    """The account at a provider that a request's person signed in with, else the first that they have there.
+
+    ``provider`` of an account is where it was last signed in with. Where two aliases stand for one Bitbucket, the
+    stored tokens tell that its person has signed in at the other, too, and hasn't been thrown out there.
+    """
     mark = Mark.of(request.session)
     if mark is not None and mark.provider == provider:
         return marked(request.user.pk, mark)
-    found = rows().filter(user=request.user.pk, provider=provider).order_by("pk")
-    return next((row for row in found[:1] if row.provider == provider), None)
+    here = Q(provider=provider) | Q(tokens__provider=provider)
+    found = rows().filter(here, user=request.user.pk).annotate(alias=F("tokens__provider")).order_by("pk")
+    # Compared again here: a collation may take one alias for another.
+    return next((row for row in found if provider in (row.provider, row.alias)), None)
 
 
 def marked(user: object, mark: Mark) -> BitbucketAccount | None:

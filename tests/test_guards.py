@@ -14,12 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.views import View
 from django.views.generic import TemplateView
-from steps import LOGIN, reason_of
+from steps import LOGIN, connect, reason_of
 
 from django_bitbucket_auth.decorators import BitbucketLoginRequiredMixin, bitbucket_login_required
 from django_bitbucket_auth.exceptions import ConfigurationError
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
 from django_bitbucket_auth.testing import BitbucketSimulator, Workspace, log_in, override_provider, simulated_bitbucket
+from django_bitbucket_auth.testing.overriding import pointed_at
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("guarding")]
 
@@ -144,6 +145,39 @@ def test_an_account_of_another_provider_does_not_count(jane: Client) -> None:
         assert response.headers["Location"] == "/bitbucket/second/login/?next=%2Fsecond%2F"
         log_in(jane, "jane", alias="second")
         assert jane.get("/second/").content == b"second"
+
+
+def test_an_account_that_is_another_users_by_now_does_not_count(jane: Client) -> None:
+    BitbucketAccount.objects.update(user=User.objects.create_user("mary"))
+    assert reason_of(jane.get("/members/")) == "membership_unknown"  # just signed in, and yet there is none
+
+
+def test_two_aliases_of_one_bitbucket_dont_send_people_to_and_fro(jane: Client, bitbucket: BitbucketSimulator) -> None:
+    with pointed_at(bitbucket, "second", WORKSPACES=["*"]):
+        assert jane.get("/second/").status_code == 302
+        log_in(jane, "jane", alias="second")
+        view = bitbucket_login_required(workspaces=["acme"])(page)
+        for _ in range(2):
+            assert jane.get("/second/").content == b"second"
+            assert jane.get("/plain/").content == b"plain"
+            assert view(request_of(jane)).content == b"in"
+        # Whom `default` has thrown out isn't let in by having come in at the other.
+        BitbucketToken.objects.filter(provider="default").delete()
+        assert jane.get("/plain/").status_code == 302
+        assert jane.get("/second/").content == b"second"
+
+
+def test_of_several_accounts_the_first_counts_that_was_signed_in_with_there(
+    jane: Client, bitbucket: BitbucketSimulator
+) -> None:
+    with pointed_at(bitbucket, "second", WORKSPACES=["*"]):
+        assert connect(jane, bitbucket, "outsider", "second").status_code == 302
+        view = bitbucket_login_required(provider="second", workspaces=["acme"])(page)
+        assert view(request_of(jane)).status_code == 403
+        log_in(jane, "jane", alias="second")
+        other = Client()
+        other.force_login(User.objects.get(), "django.contrib.auth.backends.ModelBackend")
+        assert view(request_of(other)).content == b"in"
 
 
 def test_a_person_without_an_account_row_is_not_sent_round_in_circles(jane: Client) -> None:
