@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
@@ -224,6 +224,13 @@ class Gate:
         return gates.refuse(request, error, self.provider, status=status)
 
 
+class _Said(NamedTuple):
+    """An answer, and when it was given, in Unix time."""
+
+    at: float
+    membership: Membership
+
+
 class _Known:
     """What a session remembers of what Bitbucket said of an account's workspaces: each yes and each no."""
 
@@ -231,27 +238,49 @@ class _Known:
         self.session, self.whose = request.session, f"{account.instance} {account.uid}"
         kept = self.session.get(_ANSWERS)
         # Another account's answers are of no use, and go with the next that is learnt.
-        kept = kept if isinstance(kept, dict) and kept.get("account") == self.whose else {}
-        self._answers: dict[str, Mapping[str, Any]] = dict(kept.get("answers", {}))
+        mine = kept.get("answers") if isinstance(kept, dict) and kept.get("account") == self.whose else None
+        self._answers = dict(_readable(mine))
         self._now: tuple[Membership, ...] = ()
 
     def within(self, max_age: float) -> tuple[Membership, ...]:
         """What was said less than so many seconds ago."""
         return tuple(
-            Membership(**said["answer"])
+            said.membership
             for said in self._answers.values()
-            if 0 <= time.time() - said["at"] < (max_age if said["answer"]["answer"] == "yes" else min(max_age, NO_AGE))
+            if 0 <= time.time() - said.at < (max_age if said.membership.answer == "yes" else min(max_age, NO_AGE))
         )
 
     def all(self) -> tuple[Membership, ...]:
         """What was said just now, and what was remembered of the others."""
-        return (*self._now, *(Membership(**said["answer"]) for said in self._answers.values()))
+        return (*self._now, *(said.membership for said in self._answers.values()))
 
     def learn(self, found: tuple[Membership, ...]) -> None:
         """Remember what was said just now."""
         self._now = found
-        for said in found:
-            self._answers.pop(said.workspace.lower(), None)
-            if said.answer != "unknown":
-                self._answers[said.workspace.lower()] = {"at": time.time(), "answer": asdict(said)}
-        self.session[_ANSWERS] = {"account": self.whose, "answers": self._answers}
+        for membership in found:
+            self._answers.pop(membership.workspace.lower(), None)
+            if membership.answer != "unknown":
+                self._answers[membership.workspace.lower()] = _Said(time.time(), membership)
+        self.session[_ANSWERS] = {
+            "account": self.whose,
+            "answers": {workspace: _kept(said) for workspace, said in self._answers.items()},
+        }
+
+
+def _kept(said: _Said) -> dict[str, Any]:
+    """What is remembered of an answer: not its cause, which may be long, and is for the log."""
+    member = said.membership
+    return {"at": said.at, "answer": member.answer, "role": member.role, "user_uid": member.user_uid}
+
+
+def _readable(answers: object) -> Iterator[tuple[str, _Said]]:
+    """The remembered answers, without those that another version of this app has written in another way."""
+    for workspace, said in answers.items() if isinstance(answers, dict) else ():
+        match said:
+            case {
+                "at": float(at),
+                "answer": "yes" | "no" as answer,
+                "role": str(role),
+                "user_uid": str() | None as user_uid,
+            }:
+                yield workspace, _Said(at, Membership(workspace, answer, role, user_uid))

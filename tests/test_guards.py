@@ -261,6 +261,59 @@ def test_an_answer_is_for_one_account_only(jane: Client, bitbucket: BitbucketSim
     assert jane.get("/members/").status_code == 403
 
 
+def test_an_answer_of_one_bitbucket_is_none_of_another(jane: Client) -> None:
+    assert jane.get("/members/").status_code == 200
+    with simulated_bitbucket("second", WORKSPACES=["*"]) as other:
+        assert connect(jane, other, alias="second").status_code == 302
+        first, second = BitbucketAccount.objects.order_by("pk")
+        assert first.uid == second.uid and first.instance != second.instance
+        other.leave("jane", "acme")
+        view = bitbucket_login_required(provider="second", workspaces=["acme"])(page)
+        assert view(request_of(jane)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"answer": {"workspace": "acme", "answer": "yes", "role": "", "user_uid": None, "cause": ""}},
+        {"answer": "perhaps"},
+        {"role": None},
+        {"user_uid": 7},
+        {"at": "just now"},
+    ],
+    ids=str,
+)
+def test_what_another_version_has_remembered_is_asked_again(
+    jane: Client, bitbucket: BitbucketSimulator, changes: dict[str, Any]
+) -> None:
+    assert jane.get("/members/").status_code == 200
+    session = jane.session
+    session["_bitbucket_auth_answers"]["answers"]["acme"].update(changes)
+    session.save()
+    bitbucket.leave("jane", "acme")
+    assert reason_of(jane.get("/members/")) == "not_a_member"
+
+
+@pytest.mark.parametrize("kept", [None, [], {"account": "", "answers": {}}, "answers", "acme"])
+def test_what_is_no_memory_at_all_is_asked_again(jane: Client, bitbucket: BitbucketSimulator, kept: Any) -> None:
+    assert jane.get("/members/").status_code == 200
+    session = jane.session
+    whole = session["_bitbucket_auth_answers"]
+    if kept in ("answers", "acme"):
+        kept = {**whole, "answers": [] if kept == "answers" else {"acme": []}}
+    session["_bitbucket_auth_answers"] = kept
+    session.save()
+    bitbucket.leave("jane", "acme")
+    assert reason_of(jane.get("/members/")) == "not_a_member"
+
+
+def test_what_is_remembered_is_what_is_asked_for_and_no_more(jane: Client, bitbucket: BitbucketSimulator) -> None:
+    bitbucket.leave("jane", "acme")
+    assert jane.get("/members/").status_code == 403
+    (said,) = jane.session["_bitbucket_auth_answers"]["answers"].values()
+    assert set(said) == {"at", "answer", "role", "user_uid"} and said["answer"] == "no"
+
+
 @pytest.mark.parametrize("status", [401, 410, 429, 500, 503])
 def test_what_is_unknown_is_503_and_asked_again(jane: Client, bitbucket: BitbucketSimulator, status: int) -> None:
     bitbucket.fail("permission", status)
@@ -343,6 +396,14 @@ def test_without_a_token_people_sign_in_again_but_not_for_ever(
     assert reason(jane.get("/members/", headers=JSON)) == (401, "login_required")
     log_in(jane, "jane")
     assert jane.get("/members/").status_code == 200
+
+
+def test_who_just_signed_in_elsewhere_may_sign_in_here(jane: Client) -> None:
+    with simulated_bitbucket("second") as other:
+        assert connect(jane, other, alias="second").status_code == 302
+        BitbucketToken.objects.filter(provider="second").delete()
+        response = bitbucket_login_required(provider="second", workspaces=["acme"])(page)(request_of(jane))
+        assert (response.status_code, response.headers["Location"]) == (302, "/bitbucket/second/login/?next=%2F")
 
 
 def test_a_token_that_was_revoked_leads_to_bitbucket(
