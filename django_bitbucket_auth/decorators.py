@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +14,6 @@ from django.http.response import HttpResponseBase
 from django.views import generic
 
 from . import api, conf, gates, memberships, policies, validators
-from .bitbucket import Membership
 from .conf import DEFAULT_ALIAS
 from .exceptions import (
     BitbucketAuthError,
@@ -27,14 +26,12 @@ from .exceptions import (
 )
 from .marks import Mark
 from .models import BitbucketAccount
+from .remembered import Known
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-#: Most seconds for which a no is remembered: whoever was just invited tries again.
-NO_AGE = 30
 #: Seconds after a sign-in during which a missing token isn't a reason for another one: that would be a loop.
 JUST_NOW = 60
-_ANSWERS = "_bitbucket_auth_answers"
 _SENT = "_bitbucket_auth_sent"
 
 
@@ -176,7 +173,7 @@ class Gate:
         return self._check_scopes(request, account) if self.scopes else None
 
     def _check_workspaces(self, request: HttpRequest, account: BitbucketAccount) -> None:
-        known = _Known(request, account)
+        known = Known(request, account)
         answer, cause = policies.answer_of(self.workspaces, account.uid, known.within(self.max_age))
         if answer == "unknown":
             fresh = {found.workspace.lower() for found in known.within(self.max_age)}
@@ -187,7 +184,7 @@ class Gate:
         if answer != "yes":
             raise LoginRefused("", "membership_unknown" if answer == "unknown" else "not_a_member", cause=cause)
 
-    def _ask(self, account: BitbucketAccount, known: _Known, workspaces: tuple[str, ...]) -> None:
+    def _ask(self, account: BitbucketAccount, known: Known, workspaces: tuple[str, ...]) -> None:
         configuration = conf.provider_settings(self.provider)
         try:
             _, found = memberships.identity(account, configuration, workspaces)
@@ -222,65 +219,3 @@ class Gate:
 
     def _no(self, request: HttpRequest, error: BitbucketAuthError, status: int | None = None) -> HttpResponse:
         return gates.refuse(request, error, self.provider, status=status)
-
-
-class _Said(NamedTuple):
-    """An answer, and when it was given, in Unix time."""
-
-    at: float
-    membership: Membership
-
-
-class _Known:
-    """What a session remembers of what Bitbucket said of an account's workspaces: each yes and each no."""
-
-    def __init__(self, request: HttpRequest, account: BitbucketAccount) -> None:
-        self.session, self.whose = request.session, f"{account.instance} {account.uid}"
-        kept = self.session.get(_ANSWERS)
-        # Another account's answers are of no use, and go with the next that is learnt.
-        mine = kept.get("answers") if isinstance(kept, dict) and kept.get("account") == self.whose else None
-        self._answers = dict(_readable(mine))
-        self._now: tuple[Membership, ...] = ()
-
-    def within(self, max_age: float) -> tuple[Membership, ...]:
-        """What was said less than so many seconds ago."""
-        return tuple(
-            said.membership
-            for said in self._answers.values()
-            if 0 <= time.time() - said.at < (max_age if said.membership.answer == "yes" else min(max_age, NO_AGE))
-        )
-
-    def all(self) -> tuple[Membership, ...]:
-        """What was said just now, and what was remembered of the others."""
-        return (*self._now, *(said.membership for said in self._answers.values()))
-
-    def learn(self, found: tuple[Membership, ...]) -> None:
-        """Remember what was said just now."""
-        self._now = found
-        for membership in found:
-            self._answers.pop(membership.workspace.lower(), None)
-            if membership.answer != "unknown":
-                self._answers[membership.workspace.lower()] = _Said(time.time(), membership)
-        self.session[_ANSWERS] = {
-            "account": self.whose,
-            "answers": {workspace: _kept(said) for workspace, said in self._answers.items()},
-        }
-
-
-def _kept(said: _Said) -> dict[str, Any]:
-    """What is remembered of an answer: not its cause, which may be long, and is for the log."""
-    member = said.membership
-    return {"at": said.at, "answer": member.answer, "role": member.role, "user_uid": member.user_uid}
-
-
-def _readable(answers: object) -> Iterator[tuple[str, _Said]]:
-    """The remembered answers, without those that another version of this app has written in another way."""
-    for workspace, said in answers.items() if isinstance(answers, dict) else ():
-        match said:
-            case {
-                "at": float(at),
-                "answer": "yes" | "no" as answer,
-                "role": str(role),
-                "user_uid": str() | None as user_uid,
-            }:
-                yield workspace, _Said(at, Membership(workspace, answer, role, user_uid))
