@@ -168,6 +168,9 @@ class Gate:
             if self.workspaces or self.scopes:
                 raise NotConnected("the account that they signed in with is not connected")
             return None
+        if reason := memberships.last_no(account, self.provider):
+            # The row stays where `RECHECK` has thrown somebody out, and proves nothing until they sign in again.
+            raise LoginRefused("", reason, cause=f"so said Bitbucket when it was last asked about {account.uid}")
         if self.workspaces:
             self._check_workspaces(request, account)
         return self._check_scopes(request, account) if self.scopes else None

@@ -16,6 +16,7 @@ from django.views import View
 from django.views.generic import TemplateView
 from steps import LOGIN, connect, reason_of
 
+from django_bitbucket_auth import memberships
 from django_bitbucket_auth.decorators import BitbucketLoginRequiredMixin, bitbucket_login_required
 from django_bitbucket_auth.exceptions import ConfigurationError
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
@@ -434,6 +435,68 @@ def test_a_profile_that_identifies_nobody_opens_nothing(jane: Client, bitbucket:
 def test_settings_that_are_wrong_open_nothing(jane: Client) -> None:
     with override_provider("default", CLIENT_ID=""):
         assert reason(jane.get("/members/", headers=JSON)) == (503, "misconfigured")
+
+
+# -- who was thrown out ------------------------------------------------------------------------------------------------
+
+
+def by_password() -> Client:
+    client = Client()
+    client.force_login(User.objects.get(), "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def ask(alias: str = "default") -> None:
+    """As RECHECK does, in whosever session it is due."""
+    account = BitbucketAccount.objects.get()
+    claimed = memberships.claim(account, alias)
+    assert claimed is not None
+    memberships.answer(account, alias, claimed)
+
+
+@pytest.mark.parametrize("why", ["not_a_member", "inactive"])
+def test_an_account_of_which_bitbucket_has_said_no_proves_nothing(
+    jane: Client, bitbucket: BitbucketSimulator, why: str
+) -> None:
+    with override_provider("default", WORKSPACES=["acme"]):
+        if why == "inactive":
+            bitbucket.person("jane").account_status = "closed"
+        else:
+            bitbucket.leave("jane", "acme")
+        ask()
+        for client, path in ((by_password(), "/plain/"), (by_password(), "/members/"), (jane, "/members/")):
+            assert reason(client.get(path, headers=JSON)) == (403, why)
+
+
+def test_a_sign_in_since_then_takes_the_no_back(jane: Client, bitbucket: BitbucketSimulator) -> None:
+    with override_provider("default", WORKSPACES=["acme"]):
+        bitbucket.leave("jane", "acme")
+        ask()
+        bitbucket.join("jane", "acme")
+        assert by_password().get("/plain/").status_code == 403
+        log_in(jane, "jane")
+        for client in (jane, by_password()):
+            assert client.get("/plain/").content == b"plain"
+            assert client.get("/members/").content == b"members"
+
+
+def test_a_sign_in_elsewhere_takes_no_no_back(jane: Client, bitbucket: BitbucketSimulator) -> None:
+    with simulated_bitbucket("second") as other, override_provider("default", WORKSPACES=["acme"]):
+        bitbucket.leave("jane", "acme")
+        ask()
+        assert connect(jane, other, alias="second").status_code == 302
+        log_in(jane, "jane", alias="second")
+        assert reason_of(jane.get("/plain/")) == "not_a_member"
+
+
+def test_the_no_of_one_alias_is_none_of_another(jane: Client, bitbucket: BitbucketSimulator) -> None:
+    with pointed_at(bitbucket, "second", WORKSPACES=["*"]), override_provider("default", WORKSPACES=["acme"]):
+        log_in(jane, "jane", alias="second")
+        log_in(jane, "jane")
+        bitbucket.leave("jane", "acme")
+        ask()
+        assert reason_of(by_password().get("/plain/")) == "not_a_member"
+        assert by_password().get("/second/").content == b"second"
 
 
 # -- scopes ------------------------------------------------------------------------------------------------------------
