@@ -66,3 +66,8 @@ def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:  # needs: postgresq
     yield node
     for below in node.get("Plans", []):
         yield from nodes(below)
+
+
+def read_whole(sql: str) -> set[str]:  # needs: postgresql
+    """Which of our tables a query goes through from one end to the other."""
+    return {node["Relation Name"] for node in nodes(plan(sql)["Plan"]) if node["Node Type"] == "Seq Scan"} & TABLES

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from logins import JANE, sign_in
-from many_accounts import TABLES, fill, nodes, plan, queries
+from many_accounts import fill, queries, read_whole
 
 from django_bitbucket_auth.admin.listing import CappedPaginator
 from django_bitbucket_auth.models import BitbucketAccount, BitbucketToken
@@ -176,15 +176,12 @@ if connection.vendor == "postgresql":  # needs: postgresql
         wanted = {**vars(account), "user": account.user.username}
         pages = [ACCOUNTS + query.format(**wanted) for query in PAGES]
         pages += [f"{ACCOUNTS}{account.pk}/change/", TOKENS, f"{TOKENS}?q=application", f"{TOKENS}?provider=default"]
-        whole, numbers = {}, {}
+        whole: dict[str, tuple[set[str], str]] = {}
+        numbers = {}
         for url in pages:
             asked = queries(admin_client, url)
             numbers[url] = len(asked)
-            for sql in asked:
-                top = plan(sql)["Plan"]
-                read = {node["Relation Name"] for node in nodes(top) if node["Node Type"] == "Seq Scan"} & TABLES
-                if read:
-                    whole[url] = (read, sql)
+            whole |= {url: (read, sql) for sql in asked if (read := read_whole(sql))}
         assert whole == {}
         assert max(numbers.values()) <= 6
 
