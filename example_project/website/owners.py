@@ -11,6 +11,8 @@ from typing import Any
 
 from django.conf import settings
 
+#: The group that they are put into.
+OWNERS = "Owners of the workspace"
 #: Look at accounts, renew tokens, forget them. Nobody gets all rights because of a role at Bitbucket.
 RIGHTS = ("view_bitbucketaccount", "change_bitbuckettoken", "delete_bitbuckettoken")
 

@@ -8,6 +8,8 @@ import django
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from website.owners import OWNERS
+
 PROJECT = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -95,7 +97,7 @@ if env.bool("BITBUCKET_SIMULATOR", default=False):
 
 # Owners of the workspace are put into this group at each sign-in. What it may do is in website/owners.py.
 if OWN_WORKSPACES := [workspace for workspace in PROVIDER.get("WORKSPACES", []) if workspace != "*"]:
-    PROVIDER["GROUPS"] = {"Owners of the workspace": [f"{workspace}:owner" for workspace in OWN_WORKSPACES]}
+    PROVIDER["GROUPS"] = {OWNERS: [f"{workspace}:owner" for workspace in OWN_WORKSPACES]}
 
 # The page of a sign-in that failed shows a code like BB-7F3K: this finds the line with the cause.
 LOGGING = {

@@ -101,3 +101,14 @@ def test_a_database_with_the_group_of_owners_alone_is_empty() -> None:
         Group.objects.create(name="Others")
         with pytest.raises(CommandError, match="isn't empty: auth_group has rows"):
             call_command(Command())
+
+
+@pytest.mark.django_db
+def test_the_group_that_a_check_of_another_kind_has_left_is_nothing() -> None:
+    from website.management.commands.migrate_empty import Command
+
+    with site_of("data-center"):
+        assert not Group.objects.exists()
+        Group.objects.create(name=OWNERS)
+        call_command(Command())
+    assert Group.objects.get().name == OWNERS
